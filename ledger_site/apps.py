@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class LedgerSiteConfig(AppConfig):
+    name = "ledger_site"
+    label = "ledger_site"
+    verbose_name = "工作台账"

@@ -1,0 +1,164 @@
+"""Reads the environment for settings.py, and nothing else does.
+
+An unset or empty variable means the value that is safe in production; a bad one stops the start-up
+with a Chinese sentence that names the variable. Values are not repeated where they may hold a
+password. What was asked for is noted in `NAMES`, which a test holds against the README's table.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+NAMES = set()
+
+_env = environ.Env()
+
+_YES = {"true", "1", "yes", "on"}
+_NO = {"false", "0", "no", "off"}
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_LOOPBACK = "localhost,127.0.0.1,[::1]"
+
+# Readers go on while one process writes (WAL, with the sync mode made for it). A transaction asks
+# for the write lock at its start, where waiting is possible; upgrading a read lock later fails.
+_SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 30,  # seconds
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
+}
+
+
+class SettingError(ImproperlyConfigured):
+    """A setting that the system must not start with; the text is for the administrator."""
+
+
+def text(name: str) -> str:
+    """The value without blanks around it, "" if unset."""
+    NAMES.add(name)
+    return _env.str(name, default="").strip()
+
+
+def flag(name: str, *, default: bool) -> bool:
+    # Not `_env.bool`: it takes every word that it does not know for false.
+    value = text(name).lower()
+    if value and value not in _YES | _NO:
+        raise SettingError(f"{name} 只能写 true 或 false，现在是“{value}”。")
+    return value in _YES if value else default
+
+
+def parts(name: str) -> list[str]:
+    """A list with commas between, without empty parts."""
+    return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+def hosts(name: str) -> list[str]:
+    for host in parts(name):
+        if "/" in host or " " in host:
+            raise SettingError(
+                f"{name} 只写主机名（如 ledger.example.gov.cn），多个用逗号分开，"
+                f"不写 https:// 和路径，现在有“{host}”。"
+            )
+    return parts(name)
+
+
+def origins(name: str) -> list[str]:
+    for origin in parts(name):
+        url = urlsplit(origin)
+        if url.scheme not in {"http", "https"} or not url.netloc or url.path:
+            raise SettingError(
+                f"{name} 要写协议和主机名（如 https://ledger.example.gov.cn），"
+                f"多个用逗号分开，现在有“{origin}”。"
+            )
+    return parts(name)
+
+
+def log_level(name: str) -> str:
+    value = text(name).upper() or "INFO"
+    if value not in _LOG_LEVELS:
+        raise SettingError(f"{name} 只能是 {'、'.join(_LOG_LEVELS)} 之一，现在是“{value}”。")
+    return value
+
+
+def folder(name: str, *, default: Path) -> Path:
+    """A folder that exists from now on; a relative one counts from the project's."""
+    path = BASE_DIR / (text(name) or default)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"{name} 的文件夹 {path} 不能建立：{error.strerror}。") from error
+    return path
+
+
+def secret_key(name: str, *, file_name: str, default_file: Path) -> str:
+    """The key itself, or what its file holds. No default: a known key opens every session."""
+    key, path = text(name), text(file_name)
+    if key:
+        return key
+    if not path and not default_file.exists():
+        raise SettingError(
+            f"没有设置 {name}，也没有密钥文件。请设置 {name}（50 个以上随机字符）"
+            f"或 {file_name}；在本机试用请运行 script/server，会自动生成密钥文件。"
+        )
+    file = BASE_DIR / (path or default_file)
+    try:
+        key = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{file_name} 的密钥文件 {file} 不能读取。") from error
+    if not key:
+        raise SettingError(f"{file_name} 的密钥文件 {file} 是空的。")
+    return key
+
+
+def database(name: str, *, default_file: Path) -> dict:
+    """Django's entry for one database."""
+    url = text(name)
+    scheme = url.partition(":")[0]
+    if url and scheme not in {"sqlite", "postgres", "postgresql"}:
+        raise SettingError(f"{name} 要以 sqlite:/// 或 postgresql:// 开头。")
+    try:
+        entry = _env.db_url_config(url or f"sqlite:///{default_file}")
+    except ValueError as error:  # its text may show the password
+        raise SettingError(f"{name} 不是有效的数据库地址，请检查端口和特殊字符。") from error
+    if not entry["NAME"]:
+        raise SettingError(f"{name} 缺少数据库名。")
+
+    if scheme in {"postgres", "postgresql"}:
+        # A connection is kept for a minute, and asked whether it still lives before it is used.
+        return {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True} | entry
+    if entry["NAME"] != ":memory:":
+        entry["NAME"] = BASE_DIR / entry["NAME"]
+    # Tests get a file too: connections to a database in memory share one cache and lock otherwise.
+    test = {"NAME": default_file.with_name("test.sqlite3")}
+    return entry | {"OPTIONS": _SQLITE_OPTIONS | entry.get("OPTIONS", {}), "TEST": test}
+
+
+def local() -> None:
+    """Set the environment of `quickstart`: a demo on this machine alone, without HTTPS.
+
+    The key lies in a file, so that the other commands find it afterwards.
+    """
+    os.environ |= {
+        "DEBUG": "false",
+        "DEMO": "true",
+        "HTTPS_ONLY": "false",
+        "ALLOWED_HOSTS": _LOOPBACK,
+        "CSRF_TRUSTED_ORIGINS": "",
+        "TRUST_PROXY_HEADER": "false",
+    }
+    if text("SECRET_KEY") or text("SECRET_KEY_FILE"):
+        return
+    file = folder("DATA_DIR", default=BASE_DIR / "var") / "secret_key"
+    try:
+        # A file that only its owner can read from the first moment, and never a second key.
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise SettingError(f"密钥文件 {file} 不能建立：{error.strerror}。") from error
+    with open(handle, "w", encoding="ascii") as stream:
+        stream.write(secrets.token_urlsafe(64) + "\n")

@@ -1,0 +1,44 @@
+"""A number for each request, by which a person at the telephone and the log find each other."""
+
+import logging
+import secrets
+
+from django.core.signals import request_finished
+from django.dispatch import receiver
+
+from ledger_site.base.numbers import NONE, request_number
+
+# Without letters and digits that look or sound alike.
+_ALPHABET = "2345679ACDEFGHJKMNPQRTUVWXY"
+
+
+class RequestNumberMiddleware:
+    """Sets `request.number` and the header X-Request-ID.
+
+    Comes first, so that what the others log carries the number. A number that the client sends
+    is ignored: it could make the lines of two requests look like one.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        request.number = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+        request_number.set(request.number)
+        response = self.get_response(request)
+        response["X-Request-ID"] = request.number
+        return response
+
+
+@receiver(request_finished)
+def forget_number(**kwargs):
+    """Not in the middleware: Django logs refusals and errors after the last of them is done."""
+    request_number.set(NONE)
+
+
+class NumberFilter(logging.Filter):
+    """Gives every record `number`, for the format of the log line."""
+
+    def filter(self, record):
+        record.number = request_number.get()
+        return True

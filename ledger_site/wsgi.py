@@ -1,0 +1,9 @@
+"""For gunicorn: `gunicorn ledger_site.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ledger_site.settings")
+
+application = get_wsgi_application()
