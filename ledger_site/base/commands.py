@@ -1,0 +1,54 @@
+"""What all commands share: one line or JSON on stdout, reasons on stderr, exit status 0, 1 or 2."""
+
+import json
+import sys
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+from django.core.management.base import BaseCommand
+
+from .workflow import TransitionRefused
+
+
+class Refused(Exception):
+    """What the command was asked for is not done; one Chinese sentence or several."""
+
+    def __init__(self, *reasons: str):
+        super().__init__("\n".join(reasons))
+
+
+@dataclass
+class Result:
+    line: str
+    data: dict = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)  # told on stderr; the status is 1 then
+
+
+class LedgerCommand(BaseCommand):
+    """A command that answers with `Result` and never with a traceback for bad input."""
+
+    refusals: tuple[type[Exception], ...] = (Refused, TransitionRefused)
+
+    @abstractmethod
+    def answer(self, **options) -> Result: ...
+
+    def add_arguments(self, parser):
+        parser.add_argument("--json", action="store_true", help="只在标准输出打印 JSON")
+
+    def handle(self, *args, **options):
+        try:
+            result = self.answer(**options)
+        except self.refusals as refusal:
+            result = Result("", refusals=str(refusal).splitlines())
+        if options["json"] and result.data:
+            self.stdout.write(json.dumps(result.data, ensure_ascii=False))
+        elif result.line:
+            self.stdout.write(result.line)
+        if result.refusals:
+            self.stderr.write("\n".join(result.refusals))
+            sys.exit(1)
+
+    def progress(self, text: str) -> None:
+        """A passing line on stderr, where somebody is watching."""
+        if self.stderr.isatty():
+            self.stderr.write(f"\r{text}", ending="")

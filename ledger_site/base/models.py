@@ -1,0 +1,34 @@
+from django.db import models
+
+
+class AuditEvent(models.Model):
+    """Who did what, to which object, when and why; appended in the transaction of the act.
+
+    Person, post, unit and object are stored as id, code and name of that moment, without foreign
+    keys, so that the trail stays readable whatever becomes of them.
+    """
+
+    at = models.DateTimeField("时间", auto_now_add=True, db_index=True)
+    action = models.CharField("操作", max_length=40)
+    label = models.CharField("操作名称", max_length=40)
+    person_id = models.BigIntegerField("人员编号", null=True)  # None: the system, by a command
+    person_name = models.CharField("人员", max_length=60)
+    post = models.CharField("任职", max_length=60, blank=True)
+    unit_id = models.BigIntegerField("单位编号", null=True)
+    unit_code = models.CharField("单位代码", max_length=24, blank=True)
+    unit_name = models.CharField("单位", max_length=120, blank=True)
+    object_kind = models.CharField("对象类型", max_length=40)
+    object_id = models.BigIntegerField("对象编号", null=True)
+    object_code = models.CharField("对象代码", max_length=40, blank=True)
+    object_name = models.CharField("对象", max_length=200, blank=True)
+    reason = models.TextField("理由", blank=True)
+    data = models.JSONField("内容", default=dict, blank=True)
+    request_number = models.CharField("请求编号", max_length=32, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "操作留痕"
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("object_kind", "object_id"), name="audit_object"),)
+
+    def __str__(self):
+        return f"{self.at:%Y-%m-%d %H:%M} {self.person_name} {self.label} {self.object_name}"

@@ -1,0 +1,77 @@
+"""Pages of long lists by key: each page starts behind a row, so the last costs what the first does.
+
+Nothing is counted; what a page says of its number travels in the address.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+SIZE = 50
+MOST = 99_999  # page numbers beyond are not believed
+PARAMETERS = ("after", "before", "page", "n")
+
+
+@dataclass
+class Page:
+    rows: list
+    links: dict[str, str]  # text, first, previous, next, last: as components/pages.html takes it
+
+
+def whole(text: str | None) -> int | None:
+    """A whole number of an address, or None: for keys that are integers."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def page_of(
+    rows, params, *, key: str, clean: Callable[[str | None], Any] = whole, size: int = SIZE
+) -> Page:
+    """The page of the queryset `rows` that the QueryDict `params` asks for, in the order of `key`.
+
+    `key` is unique among the rows. What `clean` does not take (None) is the first page, and so is
+    whatever is asked before it.
+    """
+    after, before = clean(params.get("after")), clean(params.get("before"))
+    is_last = params.get("page") == "last"
+    number = whole(params.get("n"))  # None: not known, coming back from the last page
+    found, has_previous, has_next = [], False, False
+    if before is not None or is_last:
+        earlier = rows.order_by(f"-{key}")
+        if not is_last:
+            earlier = earlier.filter(**{f"{key}__lt": before})
+        found = list(earlier[: size + 1])
+        has_previous, has_next = len(found) > size, not is_last
+        found = found[:size][::-1]
+    if len(found) < size and not is_last:
+        has_previous = after is not None and before is None
+        later = rows.filter(**{f"{key}__gt": after}) if has_previous else rows
+        found = list(later.order_by(key)[: size + 1])
+        has_next = len(found) > size
+        found = found[:size]
+        if not has_previous:
+            number = 1
+
+    def address(**changed):
+        query = params.copy()
+        for name in PARAMETERS:
+            query.pop(name, None)
+        query.update(changed)
+        return f"?{query.urlencode()}"
+
+    is_only = not has_previous and not has_next
+    if is_only:
+        text = f"共 {len(found)} 条"
+    else:
+        place = "末页" if is_last or not has_next else number and f"第 {number} 页"
+        text = f"{place}，本页 {len(found)} 条" if place else f"本页 {len(found)} 条"
+    links = {"text": text, "first": "", "previous": "", "next": "", "last": ""}
+    if has_previous:
+        links["first"] = address()
+    if has_previous and found:
+        step = {"n": number - 1} if number and number > 1 and not is_last else {}
+        links["previous"] = address(before=getattr(found[0], key), **step)
+    if has_next:
+        step = {"n": number + 1} if number and number < MOST else {}
+        links["next"] = address(after=getattr(found[-1], key), **step)
+        links["last"] = address(page="last")
+    return Page(found, links)

@@ -1,0 +1,31 @@
+from django.db.models import TextChoices
+
+
+class Kind(TextChoices):
+    COMMITTEE = "committee", "党委"
+    WORKING_COMMITTEE = "working_committee", "党工委"
+    GENERAL_BRANCH = "general_branch", "党总支"
+    BRANCH = "branch", "党支部"
+
+
+class Role(TextChoices):
+    FILL = "fill", "填报"
+    REVIEW = "review", "审核"
+    READ = "read", "查阅"
+    MANAGE = "manage", "管理"
+
+
+# The ten rows of the sheet by category (领域类别), in its order; a category keeps its code when
+# an administrator renames it.
+CATEGORIES = (
+    ("village", "村"),
+    ("community", "社区"),
+    ("organ", "机关"),
+    ("institution", "事业单位"),
+    ("state_enterprise", "国有企业"),
+    ("private_enterprise", "非公企业"),
+    ("social", "社会组织"),
+    ("university", "高校"),
+    ("school", "中小学"),
+    ("other", "其他"),
+)

@@ -1,0 +1,183 @@
+"""Organizations from a table: every error with its line, or everything loaded."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger_site.base.reading import Unreadable, read
+
+from . import tree
+from .choices import Kind
+from .models import Category, Organization
+
+REQUIRED = ("code", "parent_code", "name", "kind", "category")
+OPTIONAL = ("short_name", "is_rated")
+YES, NO = {"1", "是", "true", "TRUE"}, {"0", "否", "false", "FALSE"}
+
+
+class Rejected(Exception):
+    """Nothing was loaded; `errors` are Chinese sentences with line, field, value and remedy."""
+
+    def __init__(self, errors: list[str]):
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    values: dict[str, str]
+
+    def error(self, name: str, message: str) -> str:
+        return f"第{self.number}行 {name} “{self.values.get(name, '')}”：{message}"
+
+
+def import_organizations(path: Path, *, by=None) -> tree.Loaded:
+    """Load a CSV of organizations; the same file twice changes nothing.
+
+    Columns code, parent_code, name, kind, category and optional short_name, is_rated (default:
+    党支部 1, others 0). Raises `Rejected` with all errors of the file at once.
+    """
+    lines, errors = _read(path)
+    specs = _parse(lines, errors)
+    _check_tree(lines, errors)
+    if not errors and not lines:
+        errors.append("文件中没有党组织，请检查内容")
+    if errors:
+        raise Rejected(errors)
+    try:
+        return tree.load(specs, by=by or Importer())
+    except tree.StructureError as error:
+        raise Rejected([str(error)]) from None
+
+
+@dataclass(frozen=True)
+class Importer:
+    """The system, loading the tree before there is a unit to act for."""
+
+    person_id: int | None = None
+    person_name: str = "系统"
+    roles_text: str = ""
+    unit_id: int | None = None
+    unit_code: str = ""
+    unit_name: str = ""
+
+
+def _read(path: Path) -> tuple[list[_Line], list[str]]:
+    try:
+        rows = iter(read(path)[0].rows)
+        head = [cell.strip() for cell in next(rows).cells]
+        missing = [name for name in REQUIRED if name not in head]
+        unknown = [name for name in head if name not in REQUIRED + OPTIONAL]
+        repeated = sorted({name for name in head if head.count(name) > 1})
+        errors = []
+        if missing:
+            errors.append(f"第1行缺少列 {'、'.join(missing)}，请补上表头")
+        if unknown:
+            errors.append(f"第1行有不认识的列 {'、'.join(unknown)}，请删除或改名")
+        if repeated:
+            errors.append(f"第1行的列 {'、'.join(repeated)} 重复，请只留一列")
+        if errors:
+            raise Rejected(errors)
+        lines = []
+        for row in rows:
+            if not any(cell.strip() for cell in row.cells):
+                continue
+            if len(row.cells) != len(head):
+                errors.append(
+                    f"第{row.number}行有{len(row.cells)}格，表头有{len(head)}列，请检查逗号和引号"
+                )
+                continue
+            cells = [cell.replace("\x00", "").strip() for cell in row.cells]
+            lines.append(_Line(row.number, dict(zip(head, cells, strict=True))))
+        return lines, errors
+    except Unreadable as error:
+        raise Rejected([str(error)]) from None
+
+
+def _parse(lines: list[_Line], errors: list[str]) -> list[tree.Line]:
+    kinds = {kind.label: kind for kind in Kind}
+    categories = dict(Category.objects.values_list("name", "pk"))
+    limits = {name: Organization._meta.get_field(name).max_length for name in ("code", "name")}
+    specs = []
+    for line in lines:
+        values, found = line.values, []
+        for name, most in limits.items():
+            if not values[name]:
+                found.append(line.error(name, "不能为空"))
+            elif len(values[name]) > most:
+                found.append(line.error(name, f"超过{most}个字，请缩短"))
+        if len(values.get("short_name", "")) > limits["name"]:
+            found.append(line.error("short_name", f"超过{limits['name']}个字，请缩短"))
+        if values["kind"] not in kinds:
+            found.append(line.error("kind", f"只能是{'、'.join(kinds)}"))
+        if values["category"] and values["category"] not in categories:
+            found.append(line.error("category", f"只能是{'、'.join(categories)}"))
+        rated = values.get("is_rated", "")
+        if rated and rated not in YES | NO:
+            found.append(line.error("is_rated", "只能填 1 或 0"))
+        if not found:
+            specs.append(
+                tree.Line(
+                    values["code"],
+                    values["parent_code"],
+                    values["name"],
+                    kinds[values["kind"]],
+                    categories.get(values["category"]),
+                    values.get("short_name") or None,
+                    None if not rated else rated in YES,
+                )
+            )
+        errors.extend(found)
+    return specs
+
+
+def _check_tree(lines: list[_Line], errors: list[str]) -> None:
+    """Duplicates, unknown superiors and circles within the file, each with its lines."""
+    by_code, siblings = {}, defaultdict(list)
+    for line in lines:
+        code = line.values["code"]
+        if code and code in by_code:
+            errors.append(line.error("code", f"与第{by_code[code].number}行重复，请只留一行"))
+            continue
+        by_code[code] = line
+    stored = dict(Organization.objects.values_list("code", "parent__code"))
+    has_root = any(parent is None for code, parent in stored.items() if code not in by_code)
+    for line in lines:
+        code, parent = line.values["code"], line.values["parent_code"]
+        if parent == code and code:
+            errors.append(line.error("parent_code", "上级不能是自己"))
+        elif parent and parent not in by_code and parent not in stored:
+            errors.append(line.error("parent_code", "文件和系统中都没有这个上级代码，请核对"))
+        elif not parent and code:
+            if has_root:
+                errors.append(line.error("parent_code", "只能有一个最高级党组织，请填写上级代码"))
+            has_root = True
+        siblings[parent, line.values["name"]].append(line)
+    for (_, name), same in siblings.items():
+        if name and len(same) > 1 and len({line.values["code"] for line in same}) > 1:
+            numbers = "、".join(str(line.number) for line in same)
+            errors.append(f"第{numbers}行：同一上级下都叫“{name}”，请核对名称")
+    _check_stored_names(lines, errors)
+    for line in lines:
+        seen, code = set(), line.values["code"]
+        while code and code not in seen:
+            seen.add(code)
+            code = by_code[code].values["parent_code"] if code in by_code else stored.get(code)
+        if code and code == line.values["code"] and len(seen) > 1:
+            errors.append(line.error("parent_code", "上级关系成环，请核对上级代码"))
+
+
+def _check_stored_names(lines: list[_Line], errors: list[str]) -> None:
+    """Names that an organization outside the file holds under the same superior."""
+    codes = {line.values["code"] for line in lines}
+    parents = {line.values["parent_code"] for line in lines}
+    taken = {}
+    stored = Organization.objects.open().values_list("parent__code", "name", "code")
+    for parent, name, code in stored.iterator(5000):
+        if parent in parents and code not in codes:
+            taken[parent, name] = code
+    for line in lines:
+        other = taken.get((line.values["parent_code"], line.values["name"]))
+        if other:
+            errors.append(line.error("name", f"同一上级下已有同名党组织（{other}），请核对"))

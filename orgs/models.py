@@ -1,0 +1,215 @@
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+from mptt.managers import TreeManager
+from mptt.models import MPTTModel, TreeForeignKey
+
+from .choices import Kind, Role
+from .querysets import AppointmentQuerySet, OrganizationQuerySet
+
+PLACE_IN_TREE = frozenset({"parent", "lft", "rght", "level", "tree_id"})
+
+
+class Category(models.Model):
+    """领域类别, in two levels; each is counted in one row of the sheet by category."""
+
+    code = models.SlugField("代码", max_length=40, unique=True)
+    name = models.CharField("名称", max_length=40, unique=True)
+    parent = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name="上级类别",
+        limit_choices_to={"parent": None},
+    )
+    sheet_row = models.CharField("汇总表所列类别", max_length=40)
+    order = models.PositiveSmallIntegerField("顺序", default=0)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "领域类别"
+        ordering = ("order", "pk")
+
+    def __str__(self):
+        return self.name
+
+    @classmethod
+    def sheet_rows(cls) -> list[str]:
+        """The rows of the sheet by category, in its order."""
+        return list(dict.fromkeys(cls.objects.values_list("sheet_row", flat=True)))
+
+    def clean(self):
+        if self.parent and self.parent.parent_id:
+            raise ValidationError({"parent": "类别只有两级，请选择一级类别"})
+
+
+class Organization(MPTTModel):
+    """A Party organization: 党委, 党工委, 党总支 or 党支部, from 省委 down.
+
+    Its place in the tree is changed by `orgs/tree.py` alone: `save` writes everything else, so an
+    instance loaded before somebody moved the organization can't put it back.
+    """
+
+    code = models.CharField("代码", max_length=24, unique=True)
+    name = models.CharField("名称", max_length=120)
+    short_name = models.CharField("简称", max_length=120)
+    kind = models.CharField("组织类型", max_length=20, choices=Kind)
+    category = models.ForeignKey(
+        Category, models.PROTECT, null=True, blank=True, verbose_name="领域类别"
+    )
+    is_rated = models.BooleanField("纳入定级", default=False)
+    joint_units = models.TextField(
+        "联合组建单位", blank=True, help_text="联合党支部填写，每行一个单位"
+    )
+    is_temporary = models.BooleanField("临时党组织", default=False)
+    temporary_until = models.DateField("临时至", null=True, blank=True)
+    handling_office = models.CharField("承办部门", max_length=60, blank=True)
+    order = models.PositiveIntegerField("排序", default=0)
+    opened_on = models.DateField("成立日期", null=True, blank=True)
+    closed_on = models.DateField("撤销日期", null=True, blank=True)
+    parent = TreeForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name="上级党组织",
+    )
+
+    objects = TreeManager.from_queryset(OrganizationQuerySet)()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "党组织"
+        indexes = ()  # without this line migrations miss mptt's own index on (tree_id, lft)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("parent", "name"),
+                condition=models.Q(closed_on=None),
+                name="organization_name_once_under_parent",
+                violation_error_message="同一上级下已有同名党组织",
+            ),
+        )
+
+    class MPTTMeta:
+        order_insertion_by = ("order",)
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def is_joint(self) -> bool:
+        return bool(self.joint_units)
+
+    @property
+    def has_subordinates(self) -> bool:
+        return self.rght - self.lft > 1
+
+    def save(self, *, structure=False, **kwargs):
+        """Save everything but the place in the tree; `orgs/tree.py` says `structure=True`."""
+        if structure:
+            return super().save(**kwargs)
+        if self._state.adding:
+            raise ValueError("a new organization is put into the tree by orgs.tree.insert")
+        kwargs.setdefault(
+            "update_fields",
+            [f.name for f in self._meta.concrete_fields if f.name not in PLACE_IN_TREE | {"id"}],
+        )
+        return super(MPTTModel, self).save(**kwargs)  # past mptt, which would renumber
+
+    def delete(self, *args, **kwargs):
+        """Nothing with history is deleted; an organization is closed with a date (rule 10)."""
+        raise models.ProtectedError("党组织不能删除，请填写撤销日期", {self})
+
+
+class FormerName(models.Model):
+    """A name the organization had; sheets that still use it find the organization."""
+
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="former_names", verbose_name="党组织"
+    )
+    name = models.CharField("原名称", max_length=120)
+    short_name = models.CharField("原简称", max_length=120)
+    ended_on = models.DateField("停用日期")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "原名称"
+
+    def __str__(self):
+        return self.name
+
+
+class UserManager(BaseUserManager):
+    def create_user(self, username, password=None, **fields):
+        """Make a user; without a password the account can't sign in until one is set."""
+        user = self.model(username=username, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username, password=None, **fields):
+        return self.create_user(username, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in. What they may do comes from their appointments."""
+
+    username = models.CharField(
+        "账号",
+        max_length=60,
+        unique=True,
+        validators=(UnicodeUsernameValidator(),),
+        error_messages={"unique": "该账号已存在"},
+    )
+    full_name = models.CharField("姓名", max_length=60)
+    is_active = models.BooleanField("启用", default=True)
+    is_staff = models.BooleanField("可进入系统维护", default=False)
+    date_joined = models.DateTimeField("建立时间", default=timezone.now)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS = ("full_name",)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "用户"
+
+    def __str__(self):
+        return self.full_name
+
+    def get_full_name(self):
+        return self.full_name
+
+    get_short_name = get_full_name
+
+
+class Appointment(models.Model):
+    """任职: the role a user has in an organization, from a day until a day."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="appointments", verbose_name="用户")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="appointments", verbose_name="党组织"
+    )
+    role = models.CharField("角色", max_length=10, choices=Role)
+    is_ledger_clerk = models.BooleanField("台账专人", default=False)
+    started_on = models.DateField("任职日期", default=timezone.localdate)
+    ended_on = models.DateField("离任日期", null=True, blank=True)
+
+    objects = AppointmentQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "任职"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "organization", "role"),
+                condition=models.Q(ended_on=None),
+                name="appointment_once_in_force",
+                violation_error_message="该用户在此党组织已有同一角色",
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.user} · {self.organization} · {self.get_role_display()}"

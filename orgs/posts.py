@@ -1,0 +1,88 @@
+"""Whoever acts: a person for one unit with the roles held there, or the system for a named unit."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from .choices import Role
+from .models import Appointment, Organization, User
+
+SYSTEM = "系统"
+
+
+@dataclass(frozen=True)
+class Post:
+    """The unit a user acts for, with every role held in it; `user` is None for the system."""
+
+    organization: Organization
+    roles: frozenset[str]
+    user: User | None = None
+
+    def has(self, role: str) -> bool:
+        return role in self.roles
+
+    @property
+    def is_system(self) -> bool:
+        return self.user is None
+
+    @property
+    def person_id(self) -> int | None:
+        return self.user and self.user.pk
+
+    @property
+    def person_name(self) -> str:
+        return str(self.user) if self.user else SYSTEM
+
+    @cached_property
+    def roles_text(self) -> str:
+        return "、".join(label for value, label in Role.choices if value in self.roles)
+
+    @property
+    def title(self) -> str:
+        return f"{self.organization.short_name} · {self.roles_text}"
+
+    @property
+    def organization_id(self) -> int:
+        return self.organization.pk
+
+    unit_id = organization_id
+
+    @property
+    def unit_code(self) -> str:
+        return self.organization.code
+
+    @property
+    def unit_name(self) -> str:
+        return self.organization.name
+
+    def is_held_at(self, organization_id: int) -> bool:
+        """Whether this person holds any post, under whatever role, in that organization."""
+        return organization_id in self._own_units
+
+    @cached_property
+    def _own_units(self) -> frozenset[int]:
+        if self.user is None:
+            return frozenset()
+        held = Appointment.objects.active().filter(user=self.user)
+        return frozenset(held.values_list("organization_id", flat=True))
+
+
+def posts_of(user: User) -> list[Post]:
+    """The posts in force today, one a unit, in the order of the tree; none for nobody."""
+    if not user.is_authenticated:
+        return []
+    held = (
+        Appointment.objects.active()
+        .filter(user=user)
+        .select_related("organization")
+        .order_by("organization__tree_id", "organization__lft")
+    )
+    units, roles = {}, {}
+    for appointment in held:
+        units[appointment.organization_id] = appointment.organization
+        roles.setdefault(appointment.organization_id, set()).add(appointment.role)
+    return [Post(unit, frozenset(roles[pk]), user) for pk, unit in units.items()]
+
+
+def system_post(organization: Organization) -> Post:
+    """The system acting for a unit by a command; bound by every rule that is not about persons."""
+    return Post(organization, frozenset(Role.values))

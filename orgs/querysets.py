@@ -1,0 +1,56 @@
+"""Scopes in the tree, and appointments in force."""
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from mptt.querysets import TreeQuerySet
+
+from .choices import Role
+
+
+class OrganizationQuerySet(TreeQuerySet):
+    def open(self):
+        return self.filter(closed_on=None)
+
+    def below(self, organization):
+        """Everything under the organization at any depth, without itself."""
+        return self.filter(
+            tree_id=organization.tree_id,
+            lft__gt=organization.lft,
+            rght__lt=organization.rght,
+        )
+
+    def visible_to(self, post):
+        """Names and shape: the post's own subtree and the line upward; nothing without one."""
+        if post is None:
+            return self.none()
+        own = post.organization
+        return self.filter(
+            Q(tree_id=own.tree_id),
+            Q(lft__gte=own.lft, rght__lte=own.rght) | Q(lft__lt=own.lft, rght__gt=own.rght),
+        )
+
+
+    def lacking_clerk(self):
+        """Open organizations in which nobody is 台账专人 today."""
+        return self.open().exclude(Exists(self._held(is_ledger_clerk=True)))
+
+    def lacking_reviewer(self):
+        """Open organizations with open subordinates in which nobody may review today."""
+        below = self.model._base_manager.filter(parent=OuterRef("pk"), closed_on=None)
+        return self.open().filter(Exists(below)).exclude(Exists(self._held(role=Role.REVIEW)))
+
+    def _held(self, **values):
+        appointments = self.model.appointments.rel.related_model.objects.active()
+        return appointments.filter(organization=OuterRef("pk"), **values)
+
+
+class AppointmentQuerySet(QuerySet):
+    def active(self):
+        """Appointments in force today."""
+        today = timezone.localdate()
+        return self.filter(
+            Q(ended_on=None) | Q(ended_on__gt=today),
+            started_on__lte=today,
+            organization__closed_on=None,
+            user__is_active=True,
+        )

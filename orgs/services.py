@@ -1,0 +1,80 @@
+"""Writes of this app that touch no structure."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from ledger_site.base import trail
+
+from .choices import CATEGORIES, Role
+from .models import Appointment, Category, FormerName, Organization, User
+
+
+def ensure_categories(**kwargs) -> None:
+    """See that the ten official categories are there, after each migration; renamed ones stay."""
+    there = set(Category.objects.values_list("code", flat=True))
+    Category.objects.bulk_create(
+        Category(code=code, name=name, sheet_row=name, order=order)
+        for order, (code, name) in enumerate(CATEGORIES, 1)
+        if code not in there
+    )
+
+
+@transaction.atomic
+def appoint(user: User, organization: Organization, *roles: Role, by, is_ledger_clerk=False):
+    """Give a user roles in an organization from today; a role already held stays as it is."""
+    held = set(
+        Appointment.objects.filter(user=user, organization=organization, ended_on=None).values_list(
+            "role", flat=True
+        )
+    )
+    made = Appointment.objects.bulk_create(
+        Appointment(
+            user=user, organization=organization, role=role, is_ledger_clerk=is_ledger_clerk
+        )
+        for role in roles
+        if role not in held
+    )
+    trail.record("appoint", "任职", [_act(appointment) for appointment in made], by=by)
+    return made
+
+
+@transaction.atomic
+def end_appointment(appointment: Appointment, *, by, reason: str = "") -> None:
+    """End an appointment today; it counts no more from the next request on."""
+    appointment.ended_on = timezone.localdate()
+    appointment.save(update_fields=["ended_on"])
+    trail.record("end_appointment", "离任", [_act(appointment, reason)], by=by)
+
+
+def _act(appointment: Appointment, reason: str = "") -> trail.Act:
+    return trail.Act(
+        "appointment",
+        appointment.pk,
+        appointment.organization.code,
+        str(appointment),
+        reason,
+    )
+
+
+@transaction.atomic
+def rename(organization: Organization, *, name: str, short_name: str, by) -> None:
+    """Change an organization's names and keep the former ones, by which sheets still find it."""
+    FormerName.objects.create(
+        organization=organization,
+        name=organization.name,
+        short_name=organization.short_name,
+        ended_on=timezone.localdate(),
+    )
+    act = trail.Act(
+        "organization",
+        organization.pk,
+        organization.code,
+        organization.name,
+        data={
+            "name": [organization.name, name],
+            "short_name": [organization.short_name, short_name],
+        },
+    )
+    organization.name, organization.short_name = name, short_name
+    organization.save()
+    trail.record("rename", "更名", [act], by=by)
