@@ -1,0 +1,72 @@
+import os
+import tempfile
+from pathlib import Path
+
+from ledger_site.base.commands import LedgerCommand, Refused, Result
+from orgs.posts import system_post
+from ratings import exports
+from ratings.choices import Form
+from ratings.finding import cycle_of, report_of
+
+
+class Command(LedgerCommand):
+    help = "导出附件一、附件二、附件三"
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        parser.add_argument("--cycle", required=True, metavar="YEAR-ROUND")
+        parser.add_argument("--under", required=True, metavar="CODE")
+        parser.add_argument("--form", required=True, choices=Form.values)
+        parser.add_argument("--out", required=True, type=Path, metavar="FILE.xlsx")
+
+    def answer(self, *, cycle, under, form, out, **options):
+        report = report_of(cycle_of(cycle), under)
+        if out.suffix.lower() != ".xlsx":
+            raise Refused(f"“{out}”应以 .xlsx 结尾")
+        try:
+            rows = _write(form, report, out)
+        except OSError as error:
+            raise Refused(f"不能写入“{out}”：{_why(error)}") from None
+        size = out.stat().st_size
+        empty = "，没有审核通过的台账行" if not rows else ""
+        data = {
+            "file": str(out),
+            "cycle": report.cycle.label,
+            "under": report.code,
+            "form": form,
+            "rows": rows,
+            "bytes": size,
+        }
+        return Result(f"已导出“{out}”：{rows}行，{size}字节{empty}", data)
+
+
+def _write(form: str, report, out: Path) -> int:
+    """Write beside the file and put it in its place at the end: nothing half-written is left."""
+    if out.is_dir():
+        raise IsADirectoryError
+    number, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name[:40]}-", suffix=".tmp")
+    try:
+        with open(number, "wb") as stream:
+            rows = exports.write(Form(form), report, system_post(report.organization), stream)
+        os.chmod(name, 0o666 & ~_umask())  # as any other new file, not for its owner alone
+        os.replace(name, out)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return rows
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "文件夹不存在"
+    if isinstance(error, IsADirectoryError):
+        return "这是一个文件夹"
+    if isinstance(error, PermissionError):
+        return "没有写入权限"
+    return error.strerror or str(error)

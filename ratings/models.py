@@ -1,0 +1,349 @@
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from orgs.choices import Kind
+from orgs.models import Category, Organization
+
+from .choices import OPEN_STATES, STANDING_STATES, CycleState, Grade, State, Venue
+from .querysets import EXCUSED, CycleQuerySet, ReportQuerySet
+
+
+class Cycle(models.Model):
+    """年度批次: one round of rating in a year."""
+
+    year = models.PositiveSmallIntegerField("年度")
+    round = models.PositiveSmallIntegerField("轮次", default=1)
+    title = models.CharField("名称", max_length=120)
+    state = models.CharField(
+        "状态", max_length=12, choices=CycleState, default=CycleState.PREPARING
+    )
+    previous = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="next", verbose_name="上一批次"
+    )
+    kinds = models.JSONField(
+        "纳入的组织类型", default=list, blank=True, help_text="留空表示所有标记为纳入定级的党组织"
+    )
+    categories = models.ManyToManyField(
+        Category, blank=True, verbose_name="纳入的领域类别", help_text="留空表示全部领域"
+    )
+    final_due_on = models.DateField(
+        "最高一级收齐日期", null=True, blank=True, help_text="最高一级的直接下级上报的最后一天"
+    )
+    days_per_level = models.PositiveSmallIntegerField(
+        "每级提前天数", default=7, help_text="每低一级，上报截止日提前的天数"
+    )
+    opened_on = models.DateField("开始日期", null=True, blank=True)
+    closed_on = models.DateField("关闭日期", null=True, blank=True)
+
+    objects = CycleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "年度批次"
+        ordering = ("-year", "-round")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("year", "round"),
+                name="cycle_once_a_year_and_round",
+                violation_error_message="该年度的这一轮次已存在",
+            ),
+        )
+
+    def __str__(self):
+        return self.title
+
+    @property
+    def label(self) -> str:
+        """2012-1, as commands and addresses write it."""
+        return f"{self.year}-{self.round}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == CycleState.OPEN
+
+
+class CorrectionOrder(models.Model):
+    """更正通知: opens named fields of named rows again, from the issuer's subordinates down."""
+
+    issuer = models.ForeignKey(
+        "Report", models.PROTECT, related_name="issued_orders", verbose_name="发起单位的报送件"
+    )
+    number = models.CharField("文号", max_length=60)
+    reason = models.TextField("理由")
+    fields = models.JSONField("可更正的栏目")
+    rows = models.ManyToManyField("Report", related_name="orders", verbose_name="可更正的台账行")
+    issued_at = models.DateTimeField("发出时间", auto_now_add=True)
+    closed_at = models.DateTimeField("办结时间", null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "更正通知"
+
+    def __str__(self):
+        return self.number
+
+
+class Report(models.Model):
+    """What one organization hands to its superior in one cycle: its own row if it is rated, and
+    the sum of what is below it.
+
+    The reports of a cycle are the cycle's own copy of the tree, by `path`; later changes of
+    organizations leave it as it was. `state` is written by `ratings/workflow.py` alone.
+    """
+
+    cycle = models.ForeignKey(Cycle, models.PROTECT, related_name="reports", verbose_name="批次")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="reports", verbose_name="党组织"
+    )
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="children", verbose_name="上级报送件"
+    )
+    previous = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="next", verbose_name="上一批次的报送件"
+    )
+    path = models.CharField("层级码", max_length=64)  # four digits a step
+    code = models.CharField("代码", max_length=24)
+    name = models.CharField("名称", max_length=120)
+    short_name = models.CharField("简称", max_length=120)
+    kind = models.CharField("组织类型", max_length=20, choices=Kind)
+    category = models.ForeignKey(Category, models.PROTECT, null=True, verbose_name="领域类别")
+    is_rated = models.BooleanField("纳入定级")
+    has_subordinates = models.BooleanField("有下级", default=False)
+    rated_count = models.PositiveIntegerField("下级应定级数", default=0)  # below it, itself not
+    below_due_on = models.DateField("下级上报截止日", null=True)
+    extended_to = models.DateField("延期至", null=True)
+
+    state = models.CharField("状态", max_length=12, choices=State, default=State.DRAFT)
+    token = models.PositiveIntegerField("修改序号", default=0)  # one more with every write
+    number = models.PositiveIntegerField("版本号", default=0)  # of the newest version
+    was_returned = models.BooleanField("曾被退回", default=False)  # what a recall goes back to
+    is_row_excused = models.BooleanField("本级免报", default=False)  # own row only
+    excuse_reason = models.TextField("免报理由", blank=True)
+    submitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="上报人"
+    )
+    submitted_from = models.ForeignKey(
+        Organization, models.PROTECT, null=True, related_name="+", verbose_name="上报操作单位"
+    )
+    submitted_at = models.DateTimeField("上报时间", null=True)
+    accepted_version = models.ForeignKey(
+        "ReportVersion", models.PROTECT, null=True, related_name="+", verbose_name="审核通过的版本"
+    )
+    order = models.ForeignKey(
+        CorrectionOrder, models.PROTECT, null=True, related_name="chain", verbose_name="更正通知"
+    )
+
+    objects = ReportQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "报送件"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("cycle", "organization"),
+                name="report_once_a_cycle",
+                violation_error_message="该党组织在本批次已有报送件",
+            ),
+            models.UniqueConstraint(fields=("cycle", "path"), name="report_path_once_a_cycle"),
+        )
+        indexes = (
+            models.Index(fields=("parent", "state"), name="report_queue"),
+            models.Index(
+                fields=("cycle", "path"),
+                name="report_excused",
+                condition=EXCUSED,
+            ),
+        )
+
+    def __str__(self):
+        return self.name
+
+    def get_absolute_url(self):
+        return reverse("ratings:report", args=[self.pk])
+
+    @property
+    def level(self) -> int:
+        """Steps below the root of the cycle."""
+        return len(self.path) // 4 - 1
+
+    @property
+    def due_on(self):
+        """The last day to report to the superior, an extension counted; None for the root."""
+        return self.extended_to or (self.parent.below_due_on if self.parent_id else None)
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+    @property
+    def is_standing(self) -> bool:
+        return self.state in STANDING_STATES or self.order_id is not None
+
+    @property
+    def counts_row(self) -> bool:
+        """Whether the own row counts: rated, and neither it nor the whole report excused."""
+        return self.is_rated and not self.is_row_excused and self.state != State.EXCUSED
+
+    @property
+    def is_overdue(self) -> bool:
+        due = self.due_on
+        return bool(due) and self.is_open and timezone.localdate() > due
+
+    @property
+    def days_left(self) -> int | None:
+        """Days until the last day, negative behind it; None without one."""
+        due = self.due_on
+        return (due - timezone.localdate()) // timedelta(days=1) if due else None
+
+
+class LedgerEntry(models.Model):
+    """台账行: the row of one rated organization in one cycle, as 附件三 has it.
+
+    What was declared (`declared_grade`, `proposed_target`) and what the superior decided
+    (`reviewed_grade`, `target_grade`) are kept apart; neither overwrites the other.
+    """
+
+    report = models.OneToOneField(
+        Report, models.PROTECT, primary_key=True, related_name="entry", verbose_name="报送件"
+    )
+    secretary_name = models.CharField("书记姓名", max_length=60, null=True, blank=True)
+    secretary_vacant_since = models.DateField("书记空缺起始日期", null=True, blank=True)
+    first_secretary_name = models.CharField("第一书记", max_length=60, null=True, blank=True)
+    basic_info = models.TextField("基本情况", null=True, blank=True)
+    member_count = models.PositiveIntegerField("党员总数", null=True, blank=True)
+    probationary_count = models.PositiveIntegerField("预备党员", null=True, blank=True)
+    female_count = models.PositiveIntegerField("女党员", null=True, blank=True)
+    under35_count = models.PositiveIntegerField("35岁以下党员", null=True, blank=True)
+    college_count = models.PositiveIntegerField("大专及以上党员", null=True, blank=True)
+    team_size = models.PositiveIntegerField("班子成员", null=True, blank=True)
+    floating_member_count = models.PositiveIntegerField("流动党员数", null=True, blank=True)
+    venue_text = models.CharField("活动场所情况", max_length=200, null=True, blank=True)
+    venue_status = models.CharField("场所状态", max_length=10, choices=Venue, null=True, blank=True)
+    venue_due_on = models.DateField("完工日期", null=True, blank=True)
+    features = models.TextField("主要特点", null=True, blank=True)
+    problems = models.TextField("存在问题", null=True, blank=True)
+    declared_grade = models.CharField(
+        "申报定级类别", max_length=12, choices=Grade, null=True, blank=True
+    )
+    proposed_target = models.CharField(
+        "自提晋位升级目标", max_length=12, choices=Grade, null=True, blank=True
+    )
+    measures = models.TextField("整改措施", null=True, blank=True)
+    deadline_text = models.CharField("整改时限", max_length=60, null=True, blank=True)
+    due_on = models.DateField("整改时限日期", null=True, blank=True)
+    support_unit = models.CharField("帮扶单位", max_length=200, null=True, blank=True)
+    contact_leader = models.CharField("联系领导", max_length=100, null=True, blank=True)
+    responsible_name = models.CharField("整改责任人", max_length=100, null=True, blank=True)
+
+    reviewed_grade = models.CharField(
+        "审核定级类别", max_length=12, choices=Grade, null=True, blank=True
+    )
+    review_reason = models.TextField("审核说明", blank=True)
+    target_grade = models.CharField(
+        "晋位升级目标", max_length=12, choices=Grade, null=True, blank=True
+    )
+    target_reason = models.TextField("目标说明", blank=True)
+
+    given_grade = models.CharField(
+        "导入文件中的上级定级", max_length=12, choices=Grade, null=True, blank=True
+    )  # shown to the reviewer, never a decision
+    explanations = models.JSONField(
+        "情况说明", default=dict, blank=True
+    )  # code of the check → text
+    prefilled = models.JSONField("系统预填的栏目", default=list, blank=True)
+    # Typed texts that could not be read, by identifier: kept for whoever typed them, an error of
+    # the row until they are put right, never reported.
+    unread = models.JSONField("未能识别的填写内容", default=dict, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "台账行"
+        indexes = (models.Index(fields=("due_on",), name="entry_due_on"),)
+
+    def __str__(self):
+        return f"{self.report.name}（{self.report.cycle}）"
+
+
+class ReportVersion(models.Model):
+    """上报版本: what was handed up, immutable. `content` is the very text that was digested."""
+
+    report = models.ForeignKey(
+        Report, models.PROTECT, related_name="versions", verbose_name="报送件"
+    )
+    number = models.PositiveIntegerField("版本号")
+    digest = models.CharField("SHA-256", max_length=64)
+    content = models.TextField("内容")
+    totals = models.JSONField("汇总数")  # as in the content, to add up without reading it
+    at = models.DateTimeField("上报时间", auto_now_add=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "上报版本"
+        constraints = (
+            models.UniqueConstraint(fields=("report", "number"), name="version_number_once"),
+        )
+        indexes = (models.Index(fields=("digest",), name="version_digest"),)
+
+    def __str__(self):
+        return f"{self.report} 第{self.number}版"
+
+
+class ReportMove(models.Model):
+    """报送经过: one move of a report, kept with its reason and whoever made it."""
+
+    report = models.ForeignKey(Report, models.PROTECT, related_name="moves", verbose_name="报送件")
+    action = models.CharField("操作", max_length=20)
+    label = models.CharField("操作名称", max_length=20)
+    source = models.CharField("原状态", max_length=12, choices=State)
+    target = models.CharField("新状态", max_length=12, choices=State)
+    number = models.PositiveIntegerField("版本号", default=0)
+    reason = models.TextField("理由", blank=True)
+    data = models.JSONField(
+        "内容", default=dict, blank=True
+    )  # the decision; fields named in a return
+    at = models.DateTimeField("时间", auto_now_add=True)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="人员"
+    )
+    person_name = models.CharField("人员姓名", max_length=60)
+    unit = models.ForeignKey(
+        Organization, models.PROTECT, related_name="+", verbose_name="操作单位"
+    )
+    unit_name = models.CharField("操作单位名称", max_length=120)
+    mark = models.CharField("标记", max_length=20, blank=True)  # 代填, 导入, 同一人代填并审核
+
+    class Meta:
+        verbose_name = verbose_name_plural = "报送经过"
+        ordering = ("-id",)
+
+    def __str__(self):
+        return f"{self.report} {self.label}"
+
+
+class Reminder(models.Model):
+    """催报: a superior reminds a late direct subordinate, once a day at most."""
+
+    report = models.ForeignKey(
+        Report, models.PROTECT, related_name="reminders", verbose_name="报送件"
+    )
+    on = models.DateField("日期", default=timezone.localdate)
+    at = models.DateTimeField("时间", auto_now_add=True)
+    text = models.TextField("内容")
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="催报人"
+    )
+    person_name = models.CharField("催报人姓名", max_length=60)
+    unit_name = models.CharField("催报单位", max_length=120)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "催报"
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("report", "on"),
+                name="reminder_once_a_day",
+                violation_error_message="今天已经催报过",
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.on} {self.report}"

@@ -1,0 +1,135 @@
+"""Who sees what of a cycle (design, section 4); every page, sheet, figure and command asks here."""
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from orgs.choices import Role
+
+from .choices import STANDING_STATES, CycleState, State
+
+STEP = 4  # digits of a path for each level
+
+
+def successor(path: str) -> str:
+    """The next sibling's path: everything below `path` lies between the two.
+
+    Only digits, since they sort alike in every collation.
+    """
+    return str(int(path) + 1).zfill(len(path))
+
+
+def below(path: str, prefix: str = "") -> Q:
+    """Everything below a path, without itself."""
+    return Q(**{f"{prefix}path__gt": path, f"{prefix}path__lt": successor(path)})
+
+
+def ancestors(path: str) -> list[str]:
+    """Paths of the superiors, the root first."""
+    return [path[:end] for end in range(STEP, len(path), STEP)]
+
+
+EXCUSED = Q(state=State.EXCUSED) | Q(is_row_excused=True)
+STANDING = Q(state__in=STANDING_STATES) | Q(order__isnull=False)
+
+
+class CycleQuerySet(QuerySet):
+    def open(self):
+        return self.filter(state=CycleState.OPEN)
+
+    def visible_to(self, post):
+        """Cycles that have begun and in which the post's unit has a part."""
+        if post is None:
+            return self.none()
+        part = self.model.reports.rel.related_model.objects.filter(
+            cycle=OuterRef("pk"), organization=post.organization
+        )
+        return self.filter(Exists(part)).order_by("-year", "-round")
+
+    def managed_by(self, post):
+        """Every cycle, prepared ones too, for who keeps accounts (管理) at the top of the tree."""
+        if post is None or post.organization.parent_id or not post.has(Role.MANAGE):
+            return self.none()
+        return self.order_by("-year", "-round")
+
+
+class ReportQuerySet(QuerySet):
+    def own(self, post):
+        """What the post's own unit reports, one in each cycle in which it has a part."""
+        if post is None:
+            return self.none()
+        return self.filter(organization=post.organization)
+
+    def of(self, cycle):
+        return self.filter(cycle=cycle)
+
+    def below(self, report):
+        """Everything below the report in its cycle, at any depth, without itself."""
+        return self.filter(below(report.path), cycle=report.cycle_id)
+
+    def in_order(self):
+        return self.order_by("path")
+
+    def within(self, post):
+        """Names and shape: the own subtree and the line upward, whatever was reported."""
+        if post is None:
+            return self.none()
+        scope = Q(pk=None)
+        for cycle, path in self._own(post):
+            line = Q(path__in=[*ancestors(path), path]) | below(path)
+            scope |= Q(line, cycle=cycle)
+        return self.filter(scope)
+
+    def visible_to(self, post):
+        """Own, direct subordinates', and what is below a direct subordinate whose report stands."""
+        if post is None:
+            return self.none()
+        own = Q(organization=post.organization) | Q(parent__organization=post.organization)
+        # Literal ranges: a join to the standing subordinates would walk the index instead.
+        for cycle, start, end in self._standing_ranges(post):
+            own |= Q(cycle=cycle, path__gt=start, path__lt=end)
+        return self.filter(own)
+
+    def direct(self, post):
+        """Direct subordinates of the post's unit: the only ones it decides on."""
+        if post is None:
+            return self.none()
+        return self.filter(parent__organization=post.organization)
+
+    def awaiting(self, post):
+        """Handed in by direct subordinates and not yet decided: the to-do list."""
+        return self.direct(post).filter(state=State.SUBMITTED)
+
+    def overdue(self, today=None):
+        """Past their day without having been handed in; lateness is a matter of dates (rule 11)."""
+        today = today or timezone.localdate()
+        due = Coalesce("extended_to", F("parent__below_due_on"))
+        return self.alias(due_on=due).filter(
+            due_on__lt=today, state__in=(State.DRAFT, State.RETURNED)
+        )
+
+    def standing(self):
+        """Handed up and not given back: 已上报, 已审核 or under a correction order."""
+        return self.filter(STANDING)
+
+    def _own(self, post):
+        return self.model.objects.filter(organization=post.organization).values_list(
+            "cycle", "path"
+        )
+
+    def _standing_ranges(self, post):
+        """(cycle, start, end) of what lies below standing subordinates, neighbours merged."""
+        standing = (
+            self.model.objects.direct(post)
+            .standing()
+            .filter(has_subordinates=True)
+            .order_by("cycle", "path")
+            .values_list("cycle", "path")
+        )
+        ranges = []
+        for cycle, path in standing:
+            if ranges and ranges[-1][::2] == (cycle, path):  # the neighbour itself is visible too
+                ranges[-1] = (cycle, ranges[-1][1], successor(path))
+            else:
+                ranges.append((cycle, path, successor(path)))
+        return ranges

@@ -1,0 +1,275 @@
+"""Writes of the ledger beside the moves: rows, orders, reminders, deadlines."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from ledger_site.base import trail
+from ledger_site.base.db import retried
+from ledger_site.base.workflow import TransitionRefused
+from orgs.choices import Role
+
+from . import workflow
+from .choices import State
+from .columns import FIELDS, REPORTED_NAMES
+from .models import CorrectionOrder, LedgerEntry, Reminder, Report
+from .querysets import below
+from .versions import plain
+
+WRITTEN = (*REPORTED_NAMES, "given_grade", "explanations", "prefilled", "unread")
+
+
+class Conflict(TransitionRefused):
+    """The row was changed by somebody else since the page was opened; nothing was saved."""
+
+    def __init__(self, report: Report):
+        super().__init__("这一行已被他人或在另一窗口中修改，您填写的内容没有丢失，请对照后再保存")
+        self.report = report
+
+
+@dataclass(frozen=True)
+class RowChange:
+    """New values of one row by identifier; `token` is that of the page (None: a command)."""
+
+    pk: int
+    values: Mapping[str, Any]
+    token: int | None = None
+
+
+def check_edit(report: Report, by, names: Iterable[str] = ()) -> None:
+    """Raise `TransitionRefused` where this post may not write these fields of the row."""
+    if not report.cycle.is_open:
+        raise TransitionRefused(f"“{report.cycle}”{report.cycle.get_state_display()}，不能填报")
+    if not report.is_rated:
+        raise TransitionRefused(f"“{report.name}”不参加定级，没有台账行")
+    if not workflow.Actor.FILLER.is_played_by(by, report):
+        raise TransitionRefused(f"只有{workflow.Actor.FILLER.value}可以填报")
+    if not report.is_open:
+        raise TransitionRefused(f"当前状态为“{report.get_state_display()}”，内容已锁定，不能修改")
+    if report.is_row_excused:
+        raise TransitionRefused("本级台账行已免报，不需要填报")
+    if report.order_id:
+        if not report.order.rows.filter(pk=report.pk).exists():
+            raise TransitionRefused(f"更正通知（{report.order}）没有列出这一行，不能修改")
+        closed = [FIELDS[name].label for name in names if name not in report.order.fields]
+        if closed:
+            raise TransitionRefused(
+                f"更正通知（{report.order}）只允许修改列出的栏目，不含：{'、'.join(closed)}"
+            )
+
+
+def why_not_edit(report: Report, by) -> str:
+    """Why this post may not fill in the row now; "" where it may."""
+    try:
+        check_edit(report, by)
+        workflow._check_not_under_excused(report)
+    except TransitionRefused as refusal:
+        return str(refusal)
+    return ""
+
+
+def may_edit(report: Report, by) -> bool:
+    return not why_not_edit(report, by)
+
+
+def changed_names(entry: LedgerEntry, values: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in values.items() if getattr(entry, name) != value]
+
+
+@retried
+@transaction.atomic
+def save_row(report: Report, values: Mapping[str, Any], *, by, token: int | None = None) -> Report:
+    """Write fields of one row; the same values again change nothing.
+
+    `values` may also hold `explanations`, and from the form `prefilled` and `unread`. Raises `Conflict` for a stale token and
+    `TransitionRefused` where the row may not be written; nothing is stored then.
+    """
+    saved = save_rows([RowChange(report.pk, values, token)], by=by)
+    if saved.refused:
+        raise saved.refused[0][1]
+    return saved.reports[0]
+
+
+@dataclass
+class Saved:
+    reports: list[Report]
+    refused: list[tuple[Report, TransitionRefused]]
+
+
+@retried
+@transaction.atomic
+def save_rows(changes: Iterable[RowChange], *, by, is_import=False, given=None) -> Saved:
+    """Write rows of one superior's subordinates, or of the own unit, in one transaction.
+
+    Rows that may not be written are named with the reason; the others are stored. `given` holds
+    reviewed grades of an imported sheet by key of the report: shown to the reviewer, no decision.
+    """
+    changes, given = {change.pk: change for change in changes}, given or {}
+    found = workflow.locked(changes)
+    saved, entries, acts, under = Saved([], []), [], [], {}
+    for pk, report in found.items():
+        change = changes[pk]
+        try:
+            names = changed_names(report.entry, change.values) if report.is_rated else []
+            check_edit(report, by, [name for name in names if name in FIELDS])
+            if report.parent_id not in under:
+                workflow._check_not_under_excused(report)
+                under[report.parent_id] = False
+            if change.token is not None and change.token != report.token:
+                raise Conflict(report)
+        except TransitionRefused as refusal:
+            saved.refused.append((report, refusal))
+            continue
+        saved.reports.append(report)
+        entry = report.entry
+        if given.get(pk) not in (None, entry.given_grade):
+            entry.given_grade = given[pk]
+            entries.append(entry)
+        if not names:
+            continue
+        old = {name: plain(getattr(entry, name)) for name in names}
+        for name in names:
+            setattr(entry, name, change.values[name])
+        if "prefilled" not in change.values:
+            entry.prefilled = [name for name in entry.prefilled if name not in names]
+        if "unread" not in change.values:
+            entry.unread = {k: text for k, text in entry.unread.items() if k not in change.values}
+        if entry not in entries:
+            entries.append(entry)
+        edits = {
+            name: [old[name], plain(change.values[name])] for name in names if name != "prefilled"
+        }
+        report.token += 1
+        acts.append(
+            workflow.act_of(
+                report, mark=workflow._mark("submit", report, by, is_import), changes=edits
+            )
+        )
+    workflow.write_entries(entries, WRITTEN)
+    if acts:
+        touched = [act.object_id for act in acts]
+        Report.objects.filter(pk__in=touched).update(token=workflow.F("token") + 1)
+        trail.record("edit", "填报", acts, by=by)
+    return saved
+
+
+# ---------------------------------------------------------------- corrections
+
+
+@retried
+@transaction.atomic
+def open_correction(
+    *, issuer: Report, rows: list[Report], fields: list[str], number: str, reason: str, by
+) -> CorrectionOrder:
+    """Open named fields of named rows, and the reports above them, from the issuer's direct
+    subordinates down; nothing else can be changed until the issuer accepts again (rule 7).
+
+    Raises `TransitionRefused`: not the issuer's own reviewer, the issuer itself has reported, a
+    row is not below it or not accepted, or another correction runs on the way.
+    """
+    if not rows or not fields:
+        raise TransitionRefused("请选择要更正的台账行和栏目")
+    if not number.strip() or not reason.strip():
+        raise TransitionRefused("请填写更正通知的文号和理由")
+    paths = {
+        path
+        for row in rows
+        for path in [*workflow.ancestors(row.path), row.path]
+        if len(path) > len(issuer.path)
+    }
+    pks = Report.objects.filter(cycle=issuer.cycle_id, path__in=paths).values_list("pk", flat=True)
+    chain = workflow.locked([issuer.pk, *pks])
+    issuer = chain.pop(issuer.pk)
+    if issuer.organization_id != by.organization_id or not by.has(Role.REVIEW):
+        raise TransitionRefused("只有发起单位的审核人员可以要求更正")
+    if not issuer.cycle.is_open or not issuer.is_open:
+        raise TransitionRefused("本级已上报或批次已关闭，须先由上级退回或重开")
+    for row in rows:
+        if not (row.path.startswith(issuer.path) and row.pk in chain and row.is_rated):
+            raise TransitionRefused(f"“{row.name}”不是本级之下的台账行")
+    for report in chain.values():
+        if report.order_id:
+            raise TransitionRefused(
+                f"“{report.name}”正在更正（{report.order}），办结后才能再次要求"
+            )
+        if report.state != State.ACCEPTED:
+            raise TransitionRefused(
+                f"“{report.name}”{report.get_state_display()}，请直接退回或等待其上报"
+            )
+    order = CorrectionOrder.objects.create(
+        issuer=issuer, number=number.strip(), reason=reason.strip(), fields=list(fields)
+    )
+    order.rows.set(rows)
+    workflow.open_for_correction(list(chain.values()), order, by=by)
+    return order
+
+
+# ---------------------------------------------------------------- deadlines and reminders
+
+
+@retried
+@transaction.atomic
+def set_below_due_on(report: Report, day: date, *, by, token: int | None = None) -> None:
+    """Set the last day on which direct subordinates report (rule 11)."""
+    report = workflow.locked([report.pk])[report.pk]
+    workflow.check_token(report, token)
+    if report.organization_id != by.organization_id or not by.has(Role.REVIEW):
+        raise TransitionRefused("只有本级的审核人员可以设定下级的上报截止日")
+    if not report.cycle.is_open:
+        raise TransitionRefused(f"“{report.cycle}”{report.cycle.get_state_display()}，不能调整")
+    if day < timezone.localdate():
+        raise TransitionRefused("截止日不能早于今天")
+    if report.due_on and day > report.due_on:
+        raise TransitionRefused(f"截止日不能晚于本级自己的上报截止日 {report.due_on}")
+    Report.objects.filter(pk=report.pk).update(below_due_on=day, token=workflow.F("token") + 1)
+    act = workflow.act_of(report, below_due_on=[plain(report.below_due_on), day.isoformat()])
+    trail.record("set_due", "设定截止日", [act], by=by)
+
+
+@retried
+@transaction.atomic
+def remind(reports: Iterable[Report], *, by) -> list[Reminder]:
+    """催报: leave a notice with each late direct subordinate, once a day (rule 12)."""
+    if not by.has(Role.REVIEW):
+        raise TransitionRefused("只有审核人员可以催报")
+    late = {report.pk for report in reports}
+    today = timezone.localdate()
+    found = workflow.locked(
+        Report.objects.direct(by).overdue(today).filter(pk__in=late).values_list("pk", flat=True)
+    )
+    done = set(Reminder.objects.filter(report__in=found, on=today).values_list("report", flat=True))
+    made = Reminder.objects.bulk_create(
+        Reminder(
+            report=report,
+            on=today,
+            text=reminder_text(report),
+            person=by.user,
+            person_name=by.person_name,
+            unit_name=by.unit_name,
+        )
+        for pk, report in found.items()
+        if pk not in done and report.cycle.is_open
+    )
+    acts = [workflow.act_of(reminder.report, reminder.text) for reminder in made]
+    trail.record("remind", "催报", acts, by=by)
+    return made
+
+
+def reminder_text(report: Report) -> str:
+    due = report.due_on
+    return (
+        f"{report.short_name}：{report.cycle}分类定级台账应于{due.month}月{due.day}日24:00前上报，"
+        f"目前状态为“{report.get_state_display()}”，请尽快上报。"
+    )
+
+
+def rows_below(report: Report):
+    """Rated reports below a report and, where nothing is below it, its own: the rows of a sheet."""
+    rows = Report.objects.filter(below(report.path), cycle=report.cycle_id, is_rated=True)
+    if not report.has_subordinates:
+        rows = Report.objects.filter(pk=report.pk, is_rated=True)
+    return rows.order_by("path")
