@@ -11,6 +11,7 @@ from .choices import Grade, Venue
 HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _BETWEEN_HAN = re.compile(rf"(?<=[{HAN}])\s+(?=[{HAN}（）()])|(?<=[（）()])\s+(?=[{HAN}])")
 _DOTS = str.maketrans(dict.fromkeys("•・．‧∙⋅", "·"))
+_WIDTHS = {0x3000: " ", **{0xFF01 + n: chr(0x21 + n) for n in range(94)}}
 LONGEST_TEXT = 4000
 
 
@@ -23,8 +24,11 @@ def clean(value: str) -> str:
 
 
 def folded(value: str) -> str:
-    """Full-width letters, digits and signs as half-width; for numbers, dates and keys only."""
-    return unicodedata.normalize("NFKC", value)
+    """Full-width letters, digits and signs as half-width; for numbers, dates and keys only.
+
+    Nothing wider: Unicode's own folding would make 1 of ①.
+    """
+    return value.translate(_WIDTHS)
 
 
 def text(value: str) -> str | None:

@@ -45,8 +45,8 @@ def row_content(entry: LedgerEntry) -> dict[str, Any]:
 def subordinates_of(reports: Iterable[Report]) -> dict[int, list[dict[str, Any]]]:
     """By report: what its version says of each direct subordinate, in the order of the tree.
 
-    One query for any number of reports. `counts` and `expected` are what the subordinate adds to
-    the totals above it.
+    One query for any number of reports, another while a correction runs. `counts` and `expected`
+    are what the subordinate adds to the totals above it.
     """
     grouped = defaultdict(list)
     children = (
@@ -66,13 +66,32 @@ def subordinates_of(reports: Iterable[Report]) -> dict[int, list[dict[str, Any]]
             "category__sheet_row",
             "entry__declared_grade",
             *(f"entry__{name}" for name in DECISION_NAMES),
+            "accepted_version",
             "accepted_version__digest",
             "accepted_version__totals",
         )
     )
+    children = list(children)
+    _restore_declared(children)
     for child in children:
         grouped[child["parent_id"]].append(_subordinate(child))
     return grouped
+
+
+def _restore_declared(children: list[dict[str, Any]]) -> None:
+    """Give rows being corrected the grade they declared in the version accepted last, which goes
+    on counting; what is being written now does not."""
+    corrected = {
+        child["accepted_version"]: child
+        for child in children
+        if child["is_rated"] and child["order_id"] and child["state"] != State.ACCEPTED
+    }
+    if not corrected:
+        return
+    for version in ReportVersion.objects.filter(pk__in=corrected):
+        row = json.loads(version.content)["row"]
+        if row:
+            corrected[version.pk]["entry__declared_grade"] = row["declared_grade"]
 
 
 def _subordinate(child: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,3 +231,14 @@ def may_read(version: ReportVersion, post) -> bool:
         )
         reached = digest and below.versions.filter(digest=digest).first()
     return bool(reached) and reached.pk == version.pk
+
+
+def names_below(report: Report) -> dict[str, str]:
+    """Short names of the direct subordinates by code, as a version lists them."""
+    return dict(Report.objects.filter(parent=report).values_list("code", "short_name"))
+
+
+def places_of(report: Report, digests: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """By digest, where a direct subordinate's version is found: (key of the report, number)."""
+    found = ReportVersion.objects.filter(report__parent=report, digest__in=list(digests))
+    return {digest: (pk, n) for digest, pk, n in found.values_list("digest", "report", "number")}

@@ -80,8 +80,8 @@ def lines_of(text: str, width: float) -> int:
     for paragraph in text.split("\n"):
         units = units_of(paragraph)
         lines = math.ceil(units / room)
-        # A sign that may not begin a line takes the character before it along.
-        count += max(math.ceil((units + lines - 1) / room), 1)
+        # A sign that may not begin a line takes the character before it along, now and then.
+        count += max(math.ceil((units + (lines - 1) / 2) / room), 1)
     return count
 
 
@@ -284,9 +284,9 @@ class _Sheet:
         height = lines * SMALL_SIZE * LINE + 4
         if height > HIGHEST_ROW:
             self.written.cut.append(str(cells[0][0] or f"第{self.number + 1}行"))
-        return [
-            (value, SMALL if style == LEFT else style) for value, style in cells
-        ], min(height, HIGHEST_ROW)
+        return [(value, SMALL if style == LEFT else style) for value, style in cells], min(
+            height, HIGHEST_ROW
+        )
 
     def _across(self, text: str, style: str, height: float) -> None:
         """One text over the whole width."""
@@ -299,15 +299,10 @@ class _Sheet:
         form = self.form
         if not form.foot:
             return
-        starts, part = [], form.width / len(form.foot)
-        reached = 0.0
-        for place, column in enumerate(form.columns):
-            if len(starts) < len(form.foot) and reached >= part * len(starts) - 0.1:
-                starts.append(place)
-            reached += column.width
+        starts = _spread(len(form.foot), [column.width for column in form.columns])
         cells = [(None, FOOT)] * len(form.columns)
         ends = [*starts[1:], len(form.columns)]
-        for text, first in zip(form.foot, starts, strict=False):
+        for text, first in zip(form.foot, starts, strict=True):
             cells[first] = (clean(text), FOOT)
         self._append(cells, 36)
         for first, end in zip(starts, ends, strict=True):
@@ -358,6 +353,19 @@ class _Sheet:
             letter = get_column_letter(place)
             rule.add(f"{letter}{first}:{letter}{self.number}")
             self.sheet.data_validations.append(rule)
+
+
+def _spread(count: int, widths: Sequence[float]) -> list[int]:
+    """The columns at which `count` texts begin, as evenly as the widths allow."""
+    starts, place, reached = [], 0, 0.0
+    for number in range(count):
+        while place < len(widths) - count + number and reached < sum(widths) * number / count:
+            reached += widths[place]
+            place += 1
+        starts.append(place)
+        reached += widths[place]
+        place += 1
+    return starts
 
 
 def _heads(columns: Sequence[Column]) -> Iterator[tuple[int, int, int, str]]:

@@ -1,3 +1,4 @@
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -7,6 +8,17 @@ from orgs.posts import system_post
 from ratings import exports
 from ratings.choices import Form
 from ratings.finding import cycle_of, report_of
+
+WHY = {
+    errno.ENOENT: "文件夹不存在",
+    errno.ENOTDIR: "文件夹不存在",
+    errno.EISDIR: "这是一个文件夹",
+    errno.EACCES: "没有写入权限",
+    errno.EPERM: "没有写入权限",
+    errno.EROFS: "磁盘为只读",
+    errno.ENOSPC: "磁盘空间不足",
+    errno.ENAMETOOLONG: "文件名过长",
+}
 
 
 class Command(LedgerCommand):
@@ -26,7 +38,7 @@ class Command(LedgerCommand):
         try:
             rows = _write(form, report, out)
         except OSError as error:
-            raise Refused(f"不能写入“{out}”：{_why(error)}") from None
+            raise Refused(f"不能写入“{out}”：{WHY.get(error.errno, error)}") from None
         size = out.stat().st_size
         empty = "，没有审核通过的台账行" if not rows else ""
         data = {
@@ -43,7 +55,7 @@ class Command(LedgerCommand):
 def _write(form: str, report, out: Path) -> int:
     """Write beside the file and put it in its place at the end: nothing half-written is left."""
     if out.is_dir():
-        raise IsADirectoryError
+        raise IsADirectoryError(errno.EISDIR, str(out))
     number, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name[:40]}-", suffix=".tmp")
     try:
         with open(number, "wb") as stream:
@@ -60,13 +72,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "文件夹不存在"
-    if isinstance(error, IsADirectoryError):
-        return "这是一个文件夹"
-    if isinstance(error, PermissionError):
-        return "没有写入权限"
-    return error.strerror or str(error)

@@ -1,0 +1,628 @@
+"""附件一, 附件二 and 附件三 as workbooks, in the form of the notice.
+
+The sheets of one unit agree with one another and with the page: figures come from
+`ratings/summary.py`, and the ledger holds just the rows that are counted there, with the values
+that were counted. All is read from one snapshot of the database, rows in chunks.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from ledger_site.base import sheets
+from ledger_site.base.db import snapshot
+from ledger_site.base.sheets import CONTENT_TYPE, Book, Column, Row, Written
+from ledger_site.base.workflow import TransitionRefused
+from orgs.models import Category
+from orgs.names import short_name_of
+
+from . import sight, versions
+from .choices import STANDING_STATES, Form, Grade, State
+from .columns import COLUMNS, DECISION_NAMES, FIELDS, TARGET
+from .models import Report, ReportVersion
+from .querysets import EXCUSED, STEP, ancestors, below, successor
+from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
+
+__all__ = ["CONTENT_TYPE", "file_name", "title_of", "write"]
+
+SUMMARY, LEDGER = "情况汇总表", "目标管理工作台账"
+SHEETS = {  # name of the sheet, kind of table
+    Form.ANNEX1: ("附件一", SUMMARY),
+    Form.ANNEX1_LIST: ("附件一（逐个党组织）", SUMMARY),
+    Form.ANNEX2: ("附件二", LEDGER),
+    Form.ANNEX3: ("附件三", LEDGER),
+}
+NUMBER, TENTHS = "0", "0.0"
+CHUNK = 2000  # rows read at once
+RANGES = 200  # of paths in one query; SQLite allows no more than a thousand terms
+LISTED = 100  # names of one kind on the sheet 说明
+ABOUT = ("path", "parent_id", "name", "short_name", "order_id")
+DATA = tuple(dict.fromkeys((*FIELDS, *DECISION_NAMES)))
+
+
+# ---------------------------------------------------------------- names
+
+
+def unit_of(report: Report) -> str:
+    """蓝山县 for 中共蓝山县委员会, as titles of ledgers have it."""
+    return short_name_of(report.name, [])
+
+
+def _table(form: Form, report: Report) -> str:
+    cycle = report.cycle
+    period = f"{cycle.year}年度" + (f"第{cycle.round}次" if cycle.round > 1 else "")
+    return f"基层党组织分类定级晋位升级{SHEETS[form][1]}（{period}）"
+
+
+def title_of(form: Form, report: Report) -> str:
+    return unit_of(report) + _table(form, report)
+
+
+def file_name(form: Form, report: Report, day: date) -> str:
+    return sheets.file_name(unit_of(report), f"{_table(form, report)}_{day:%Y%m%d}.xlsx")
+
+
+# ---------------------------------------------------------------- the door
+
+
+def write(form: Form, report: Report, post, stream) -> int:
+    """Write the workbook of a report into a binary stream; returns the number of rows.
+
+    For 附件一 these are the direct subordinates, else the rated organizations counted there.
+    What the post may have is what `sight.figures_of` shows it; raises `TransitionRefused` where
+    that is nothing, and writes nothing then.
+    """
+    form = Form(form)
+    with snapshot():
+        report = (
+            Report.objects.visible_to(post)
+            .select_related("cycle", "organization", "parent", "category", "order")
+            .filter(pk=report.pk)
+            .first()
+        )
+        if report is None:
+            raise TransitionRefused("没有这个党组织的报送件")
+        summary = sight.figures_of(report, post)
+        if summary is None:
+            state = report.get_state_display()
+            raise TransitionRefused(f"“{report.name}”{state}，没有可以导出的上报数据")
+        source = _Source(report, post, summary)
+        book = Book(title_of(form, report), post.unit_name)
+        written = _WRITERS[form](book, form, source)
+        book.add(*sheets.notes("说明", "填报说明", _notes(form, source, written)))
+    book.save(stream)
+    return written.row_count
+
+
+# ---------------------------------------------------------------- what is counted
+
+
+@dataclass
+class _Source:
+    """The figures of a report and the rows that they count."""
+
+    report: Report
+    post: Any
+    summary: Summary
+    stored_count: int = 0  # rows that were given from versions
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the figures are those of a version that is not what stands there now."""
+        version, report = self.summary.version, self.report
+        return bool(version) and (
+            version.number != report.number or report.state not in STANDING_STATES
+        )
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The counted rows in the order of the tree.
+
+        What the figures count is followed down by the digests. Where an accepted version is still
+        the one that was counted, all below it is as it was (what is accepted is frozen) and read
+        in chunks; where it is not, under a correction or after a return, the row is that of the
+        version and its subordinates are looked at in turn.
+        """
+        report = self.report
+        if not report.has_subordinates:
+            if any(line.is_counted for line in self.summary.lines):
+                yield from self._live([(report.path, successor(report.path))], frozenset())
+            return
+        if self.is_stored:
+            listed = versions.read(self.summary.version)["subordinates"]
+        else:
+            listed = versions.subordinates_of([report])[report.pk]
+        excused, descended, ranges = set(excused_paths(report)), set(), []
+        for found in self._counted(report, listed, descended):
+            if isinstance(found, dict):
+                yield from self._live(ranges, excused - descended)
+                ranges = []
+                self.stored_count += 1
+                yield found
+            elif ranges and ranges[-1][1] == found[0]:  # the neighbour
+                ranges[-1] = (ranges[-1][0], found[1])
+            else:
+                if len(ranges) == RANGES:
+                    yield from self._live(ranges, excused - descended)
+                    ranges = []
+                ranges.append(found)
+        yield from self._live(ranges, excused - descended)
+
+    def _counted(self, parent: Report, listed, descended) -> Iterator[tuple[str, str] | dict]:
+        """What a version counts below a report: ranges of paths, or rows from older versions."""
+        said_of = {said["code"]: said for said in listed if said["digest"]}
+        children = list(
+            Report.objects.filter(parent=parent)
+            .order_by("path")
+            .select_related("accepted_version", "entry", "category")
+            .defer("accepted_version__content", "accepted_version__totals")
+        )
+        changed = {
+            said_of[child.code]["digest"]
+            for child in children
+            if child.code in said_of and not _is_as_said(child, said_of[child.code])
+        }
+        stored = ReportVersion.objects.filter(report__parent=parent, digest__in=changed)
+        stored = {version.digest: version for version in stored}
+        for child in children:
+            said = said_of.get(child.code)
+            if said is None:
+                continue
+            if said["digest"] not in stored:
+                yield child.path, successor(child.path)
+                continue
+            content = versions.read(stored[said["digest"]])
+            if content["row"] and said["decision"]:
+                yield _stored_row(child, content["row"] | said["decision"])
+            descended.add(child.path)
+            if content["subordinates"]:
+                yield from self._counted(child, content["subordinates"], descended)
+
+    def _live(self, ranges, excused) -> Iterator[dict[str, Any]]:
+        """Rows as they are now, between these paths, without those under `excused` ones."""
+        if not ranges:
+            return
+        places = Q()
+        for start, end in ranges:
+            places |= Q(path__gte=start, path__lt=end)
+        rows = (
+            Report.objects.of(self.report.cycle_id)
+            .filter(places, is_rated=True, is_row_excused=False)
+            .exclude(state=State.EXCUSED)
+            .order_by("path")
+            .values(*ABOUT, "category__name", *(f"entry__{name}" for name in DATA))
+        )
+        for row in rows.iterator(chunk_size=CHUNK):
+            if excused and not excused.isdisjoint(ancestors(row["path"])):
+                continue
+            for name in DATA:
+                row[name] = row.pop(f"entry__{name}")
+            yield row
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """By path: how a group row names an organization with subordinates, the report's own too.
+
+        The short name where it is single here, else with as many superiors before it as make it so
+        (蓝山县 / 土市乡), else the official name.
+        """
+        top = len(self.report.path)
+        units = {
+            path: (short, name)
+            for path, short, name in Report.objects.of(self.report.cycle_id)
+            .filter(below(self.report.path) | Q(pk=self.report.pk), has_subordinates=True)
+            .values_list("path", "short_name", "name")
+        }
+        labels = {path: short for path, (short, _) in units.items()}
+        for depth in range(2, max(map(len, units), default=0)):
+            counts = Counter(labels.values())
+            twice = [path for path, label in labels.items() if counts[label] > 1]
+            if not twice:
+                break
+            for path in twice:
+                line = [p for p in (*ancestors(path), path) if len(p) > top][-depth:]
+                if len(line) == depth:
+                    labels[path] = " / ".join(units[p][0] for p in line)
+                else:
+                    labels[path] = units[path][1]
+        return labels
+
+    @cached_property
+    def twice(self) -> set[tuple[int, str]]:
+        """(superior, short name) that several rows share: these are written with the full name."""
+        found = (
+            Report.objects.below(self.report)
+            .filter(is_rated=True)
+            .order_by()
+            .values_list("parent_id", "short_name")
+            .annotate(n=Count("pk"))
+            .filter(n__gt=1)
+        )
+        return {(parent, name) for parent, name, _ in found}
+
+    def superior_of(self, row) -> str:
+        if self.report.has_subordinates:
+            return self.labels[row["path"][:-STEP]]
+        return self.report.parent.short_name if self.report.parent_id else ""
+
+    def name_of(self, row) -> str:
+        is_single = (row["parent_id"], row["short_name"]) not in self.twice
+        return row["short_name"] if is_single else row["name"]
+
+
+def _is_as_said(child: Report, said) -> bool:
+    """Whether a version's words of a direct subordinate hold now, of its row and all below it."""
+    if child.state != State.ACCEPTED or child.order_id or not child.accepted_version_id:
+        return False
+    if child.accepted_version.digest != said["digest"]:
+        return False
+    return all(
+        getattr(child.entry, name) == value for name, value in (said["decision"] or {}).items()
+    )
+
+
+def _stored_row(report: Report, values) -> dict[str, Any]:
+    row = {name: getattr(report, name) for name in ABOUT}
+    row["category__name"] = report.category.name if report.category_id else None
+    return row | {name: values.get(name) for name in DATA}
+
+
+# ---------------------------------------------------------------- 附件一
+
+
+def _count(*heads: str, width: float = 8) -> Column:
+    return Column(heads, width, number_format=NUMBER)
+
+
+def _figure_columns(heading: str) -> tuple[Column, ...]:
+    grades = (
+        column
+        for grade in Grade.labels
+        for column in (
+            _count("分类定级情况", grade, "个数"),
+            Column(("分类定级情况", grade, "%"), 8, number_format=TENTHS),
+        )
+    )
+    plans = ("巩固提高", "较好→好", "一般→较好及以上", "较差→一般及以上")
+    return (
+        Column(("序号",), 6, number_format=NUMBER),
+        Column((heading,), 36),
+        _count("党支部总数", width=9),
+        _count("已定级数", width=9),
+        *grades,
+        *(_count("晋位升级目标", plan, width=14) for plan in plans),
+        Column(("备注",), 30, is_left=True),
+    )
+
+
+def _figures(figures: Figures, expected: int | str) -> list[Any]:
+    values = [expected, figures.total]
+    for count in figures.reviewed.values():
+        values += [count, _share(count, figures.total)]
+    return values + list(figures.plans.values())
+
+
+def _share(count: int, whole: int) -> float | str:
+    text = share(count, whole)
+    return text if whole == 0 else float(text)
+
+
+def _summary_rows(lines: Sequence[Line], whole: Figures, expected, remark) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        yield Row(
+            [number, line.name, *_figures(line.figures, expected(line.figures)), remark(line)]
+        )
+    yield sheets.total([None, "合计", *_figures(whole, expected(whole)), None])
+
+
+def _remark(line: Line, is_stored: bool) -> str:
+    """备注: 免报 with its reason, what is missing and why, a running correction.
+
+    Beside figures of an older version nothing is said of what became of the line since.
+    """
+    if line.state == State.EXCUSED:
+        return line.note
+    said, inside = [], line.figures.excused
+    if line.note:  # a rated unit with subordinates, whose own row alone is excused
+        said.append(f"本级{line.note}")
+        inside -= 1
+    if inside > 0:
+        said.append(f"下级免报{inside}个")
+    if is_stored:
+        pass
+    elif line.is_counted:
+        if line.state != State.ACCEPTED:
+            said.append("更正中，按上次审核通过的版本统计")
+    else:
+        said.append(
+            {
+                State.DRAFT: "未报",
+                State.RETURNED: "已退回，未重新上报",
+                State.SUBMITTED: "已上报，待审核",
+            }[State(line.state)]
+        )
+    return "；".join(said)
+
+
+def _foot(report: Report) -> tuple[str, ...]:
+    date_line = "填报日期：　　　年　　月　　日"
+    return f"填报单位（盖章）：{report.name}", "填报人：", "审核人：", date_line
+
+
+def _write_summary(book: Book, form: Form, source: _Source) -> Written:
+    report, summary = source.report, source.summary
+    name, title, whole = SHEETS[form][0], title_of(form, report), summary.total
+    written = book.add(
+        sheets.Form(name, title, _figure_columns("基层党组织名称"), _foot(report)),
+        _summary_rows(
+            summary.lines,
+            whole,
+            lambda figures: figures.expected,
+            lambda line: _remark(line, source.is_stored),
+        ),
+    )
+    rows = Category.sheet_rows()
+    found = {line.code: line for line in by_category(summary, rows)}
+    lines = [found.pop(row, None) or Line(row, row, Figures()) for row in rows]
+    # What is not decided yet is not known by category.
+    is_known = whole.missing == 0
+    book.add(
+        sheets.Form(f"{name}（按领域类别）", title, _figure_columns("领域类别"), _foot(report)),
+        _summary_rows(
+            [*lines, *found.values()],
+            whole,
+            lambda figures: figures.expected if is_known or figures is whole else "—",
+            lambda line: None,
+        ),
+    )
+    return written
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _list_columns() -> tuple[Column, ...]:
+    def grade(*heads):
+        return Column(heads, 10, choices=tuple(Grade.labels))
+
+    return (
+        Column(("序号",), 7, number_format=NUMBER),
+        Column(("上级党组织",), 32),
+        Column(("党组织名称",), 32),
+        Column(("领域类别",), 12),
+        Column(("书记姓名",), 12),
+        grade("分类定级情况", "申报"),
+        grade("分类定级情况", "审核"),
+        grade("晋位升级目标"),
+        Column(("整改时限",), 18),
+        Column(("整改责任人",), 14),
+        Column(("备注",), 44, is_left=True),
+    )
+
+
+def _list_rows(source: _Source) -> Iterator[Row]:
+    for number, row in enumerate(source.rows(), 1):
+        said = []
+        if row["reviewed_grade"] != row["declared_grade"] and row["review_reason"]:
+            said.append(f"审核说明：{row['review_reason']}")
+        if row["order_id"]:
+            said.append("更正中")
+        yield Row(
+            [
+                number,
+                source.superior_of(row),
+                source.name_of(row),
+                row["category__name"] or "",
+                *(
+                    _shown(row, name)
+                    for name in (
+                        "secretary_name",
+                        "declared_grade",
+                        "reviewed_grade",
+                        "target_grade",
+                        "deadline_text",
+                        "responsible_name",
+                    )
+                ),
+                "；".join(said),
+            ]
+        )
+
+
+def _write_list(book: Book, form: Form, source: _Source) -> Written:
+    report = source.report
+    skeleton = sheets.Form(SHEETS[form][0], title_of(form, report), _list_columns(), _foot(report))
+    return book.add(skeleton, _list_rows(source))
+
+
+def _ledger_columns(form: Form) -> Iterator[tuple[Column, str | None, bool]]:
+    """The columns of 附件二 or 附件三: (of the sheet, identifier or None for the name, is a
+    number). The target is the decided one."""
+    for column in COLUMNS:
+        heading = column.heading
+        if form == Form.ANNEX2:
+            if column.heading2 is None:
+                continue
+            heading = column.heading2 or heading
+        spec = column.field
+        yield (
+            Column(
+                (column.group, heading) if column.group else (heading,),
+                column.width,
+                is_left=bool(spec) and spec.widget == "text",
+                number_format=NUMBER if column.is_number else "General",
+                choices=tuple(Grade.labels) if spec and spec.choices is Grade else (),
+            ),
+            "target_grade" if spec is TARGET else spec and spec.name,
+            column.is_number,
+        )
+
+
+def _shown(row, name: str) -> str:
+    spec = TARGET if name == "target_grade" else FIELDS[name]
+    return spec.show(row[name])
+
+
+def _ledger_rows(form: Form, source: _Source) -> Iterator[Row]:
+    """Data rows; where there is more than one direct superior, a group row with its name before
+    those that follow it."""
+    columns = [(name, is_number) for _, name, is_number in _ledger_columns(form)]
+    labels = source.labels
+    is_grouped, superior = len(labels) > 1, None
+    for row in source.rows():
+        above = row["path"][:-STEP]
+        if is_grouped and above != superior:
+            superior = above
+            yield sheets.group(labels[above])
+        values = []
+        for name, is_number in columns:
+            if name is None:
+                values.append(source.name_of(row))
+            else:
+                values.append(row[name] if is_number else _shown(row, name))
+        yield Row(values)
+
+
+def _write_ledger(book: Book, form: Form, source: _Source) -> Written:
+    report = source.report
+    skeleton = sheets.Form(
+        SHEETS[form][0],
+        title_of(form, report),
+        [column for column, _, _ in _ledger_columns(form)],
+        _foot(report),
+    )
+    return book.add(skeleton, _ledger_rows(form, source))
+
+
+_WRITERS = {
+    Form.ANNEX1: _write_summary,
+    Form.ANNEX1_LIST: _write_list,
+    Form.ANNEX2: _write_ledger,
+    Form.ANNEX3: _write_ledger,
+}
+
+
+# ---------------------------------------------------------------- 说明
+
+
+def _notes(form: Form, source: _Source, written: Written) -> Iterator[tuple[str, str]]:
+    report, post, summary = source.report, source.post, source.summary
+    total = summary.total
+    if settings.DEMO:
+        yield "提示", "演示环境，数据均为虚构"
+    yield "表名", title_of(form, report)
+    yield "数据来源", "基层党组织分类定级晋位升级目标管理工作台账系统"
+    yield "单位", f"{report.name}（代码{report.code}）"
+    yield "批次", f"{report.cycle}（{report.cycle.label}）"
+    yield "统计范围", _scope(report)
+    yield "数据依据", _basis(source)
+    if summary.version:
+        version = summary.version
+        at = sheets.moment(timezone.localtime(version.at))
+        yield "上报版本", f"第{version.number}版，{at}上报"
+        yield "版本摘要", f"SHA-256 {version.digest}"
+    else:
+        yield "上报版本", "本级尚未上报，没有版本"
+    yield "生成时间", f"{sheets.moment(timezone.localtime())}（北京时间）"
+    yield "生成人", f"{post.unit_name}　{post.person_name}"
+    yield (
+        "合计",
+        f"党支部总数{total.expected}，已定级{total.total}，未报（未审核通过）{total.missing}，"
+        f"免报{total.excused}",
+    )
+    yield (
+        "数字口径",
+        "党支部总数为纳入定级的党组织，不含免报；已定级数为上级已审核通过的；"
+        "定级情况按上级审核的等次统计，不是申报的等次",
+    )
+    yield from _form_notes(form, written)
+    yield from _lists(source)
+    if written.cut:
+        names = "、".join(written.cut[:LISTED])
+        yield "打印不全", f"以下各行文字过长，行高已到上限，打印会显示不全，全文见单元格：{names}"
+
+
+def _scope(report: Report) -> str:
+    if not report.has_subordinates:
+        return "本级台账行"
+    own = "本级自己的台账行由上级汇总，不计入本表" if report.is_rated else "不含本级"
+    return f"“{report.name}”以下纳入定级的全部党组织（{own}）"
+
+
+def _basis(source: _Source) -> str:
+    summary, report = source.summary, source.report
+    if summary.basis is Basis.REVIEWING:
+        said = "生成时本级已审核通过的直接下级，其余尚未计入，数字还会变化"
+    elif report.order_id:
+        said = f"正在更正（{report.order}），办结前为更正前上报的版本"
+    elif source.is_stored:
+        said = f"上次上报的版本；目前{report.get_state_display()}，尚未重新上报"
+    else:
+        said = "本级上报的版本"
+    return f"{summary.basis.value}：{said}"
+
+
+def _form_notes(form: Form, written: Written) -> Iterator[tuple[str, str]]:
+    if form == Form.ANNEX1:
+        yield (
+            "占比",
+            "以已定级数为分母，逐项四舍五入，保留一位小数；各项分别取舍，相加不一定等于100；"
+            "分母为0的记“—”",
+        )
+        yield (
+            "晋位升级目标",
+            "按审核等次统计已确定目标的党组织：巩固提高为定“好”的；其余为目标高于现等次的",
+        )
+        yield "按领域类别", "尚有未报的党组织时，按领域类别的党支部总数不列，只列已定级数"
+        return
+    if not written.row_count:
+        yield "台账行", "目前没有审核通过的台账行，本表为空"
+    yield "台账行", "与附件一汇总表统计的党组织相同；“晋位升级目标”为上级确定的目标"
+    if form != Form.ANNEX1_LIST:
+        yield "分组行", "只写党组织名称的行，表示以下各行的上级；再次导入时请保留"
+
+
+def _lists(source: _Source) -> Iterator[tuple[str, str]]:
+    """Names of what is not in the sheet, 未报 and 免报 told apart (rule 9), and old rows."""
+    report, lines = source.report, source.summary.lines
+    missing = [
+        f"{line.name}（{_remark(line, is_stored=False)}）"
+        for line in lines
+        if not line.is_counted and line.state != State.EXCUSED and not source.is_stored
+    ]
+    yield from _listed("未报的直接下级", missing, len(missing))
+    direct = [f"{line.name}（{line.note}）" for line in lines if line.note]
+    deeper = (
+        Report.objects.visible_to(source.post)
+        .below(report)
+        .filter(EXCUSED)
+        .exclude(parent=report)
+        .order_by("path")
+    )
+    names = [
+        f"{name}（免报：{reason}）"
+        for name, reason in deeper.values_list("name", "excuse_reason")[:LISTED]
+    ]
+    count = deeper.count() if len(names) == LISTED else len(names)
+    yield from _listed("免报", direct + names, len(direct) + count)
+    if source.stored_count:
+        yield (
+            "更正或退回",
+            f"有{source.stored_count}行正在更正或已退回重填，本表为上次上报、审核通过的内容",
+        )
+
+
+def _listed(item: str, names: list[str], count: int) -> Iterator[tuple[str, str]]:
+    """Ten names a line, so that no cell grows too high."""
+    shown = names[:LISTED]
+    for first in range(0, len(shown), 10):
+        text = "；".join(shown[first : first + 10])
+        if first + 10 >= len(shown) and count > len(shown):
+            text += f"；等{count}个"
+        yield (item if first == 0 else "", text)
