@@ -5,6 +5,7 @@ import secrets
 
 from django.core.signals import request_finished
 from django.dispatch import receiver
+from django.utils.cache import patch_cache_control
 
 from ledger_site.base.numbers import NONE, request_number
 
@@ -42,3 +43,16 @@ class NumberFilter(logging.Filter):
     def filter(self, record):
         record.number = request_number.get()
         return True
+
+
+class NoStoreMiddleware:
+    """Pages of whoever has signed in stay in no cache, not even the browser's own."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        if request.user.is_authenticated:
+            patch_cache_control(response, private=True, no_store=True)
+        return response

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger_site.base.reading import Unreadable, read
+from ledger_site.base.trail import WithoutUnit
 
 from . import tree
 from .choices import Kind
@@ -46,21 +47,9 @@ def import_organizations(path: Path, *, by=None) -> tree.Loaded:
     if errors:
         raise Rejected(errors)
     try:
-        return tree.load(specs, by=by or Importer())
+        return tree.load(specs, by=by or WithoutUnit())
     except tree.StructureError as error:
         raise Rejected([str(error)]) from None
-
-
-@dataclass(frozen=True)
-class Importer:
-    """The system, loading the tree before there is a unit to act for."""
-
-    person_id: int | None = None
-    person_name: str = "系统"
-    roles_text: str = ""
-    unit_id: int | None = None
-    unit_code: str = ""
-    unit_name: str = ""
 
 
 def _read(path: Path) -> tuple[list[_Line], list[str]]:

@@ -12,11 +12,14 @@ class OrganizationQuerySet(TreeQuerySet):
         return self.filter(closed_on=None)
 
     def below(self, organization):
-        """Everything under the organization at any depth, without itself."""
+        """Everything under the organization at any depth, without itself.
+
+        Both bounds on `lft`, so that the index on (tree_id, lft) is left where the subtree ends.
+        """
         return self.filter(
             tree_id=organization.tree_id,
             lft__gt=organization.lft,
-            rght__lt=organization.rght,
+            lft__lt=organization.rght,
         )
 
     def visible_to(self, post):
@@ -26,9 +29,8 @@ class OrganizationQuerySet(TreeQuerySet):
         own = post.organization
         return self.filter(
             Q(tree_id=own.tree_id),
-            Q(lft__gte=own.lft, rght__lte=own.rght) | Q(lft__lt=own.lft, rght__gt=own.rght),
+            Q(lft__gte=own.lft, lft__lt=own.rght) | Q(lft__lt=own.lft, rght__gt=own.rght),
         )
-
 
     def lacking_clerk(self):
         """Open organizations in which nobody is 台账专人 today."""

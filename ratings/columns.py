@@ -124,7 +124,7 @@ BASIC_INFO = Field(
     "基本情况",
     parsers.text,
     "text",
-    help="由下面的人数自动写成，也可以自行补充",
+    help="由人数自动写成，也可以自行修改、补充",
     source_names=("basic_situation",),
 )
 COUNTS = (

@@ -109,7 +109,7 @@ def _copy_level(cycle: Cycle, level: int) -> int:
     rated = _rated(cycle)
     below = (
         Organization.objects.filter(
-            rated, tree_id=OuterRef("tree_id"), lft__gt=OuterRef("lft"), rght__lt=OuterRef("rght")
+            rated, tree_id=OuterRef("tree_id"), lft__gt=OuterRef("lft"), lft__lt=OuterRef("rght")
         )
         .order_by()
         .values("tree_id")

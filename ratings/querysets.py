@@ -108,6 +108,10 @@ class ReportQuerySet(QuerySet):
             due_on__lt=today, state__in=(State.DRAFT, State.RETURNED)
         )
 
+    def blocking(self):
+        """Neither accepted nor excused: what keeps their superior from reporting (rule 6)."""
+        return self.exclude(state__in=(State.ACCEPTED, State.EXCUSED))
+
     def standing(self):
         """Handed up and not given back: 已上报, 已审核 or under a correction order."""
         return self.filter(STANDING)

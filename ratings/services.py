@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ledger_site.base import trail
 from ledger_site.base.db import retried
+from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
@@ -76,6 +77,12 @@ def may_edit(report: Report, by) -> bool:
     return not why_not_edit(report, by)
 
 
+def last_edit(report: Report) -> AuditEvent | None:
+    """Who wrote the row last, and when."""
+    edits = AuditEvent.objects.filter(object_kind="report", object_id=report.pk, action="edit")
+    return edits.order_by("-pk").first()
+
+
 def changed_names(entry: LedgerEntry, values: Mapping[str, Any]) -> list[str]:
     return [name for name, value in values.items() if getattr(entry, name) != value]
 
@@ -85,8 +92,9 @@ def changed_names(entry: LedgerEntry, values: Mapping[str, Any]) -> list[str]:
 def save_row(report: Report, values: Mapping[str, Any], *, by, token: int | None = None) -> Report:
     """Write fields of one row; the same values again change nothing.
 
-    `values` may also hold `explanations`, and from the form `prefilled` and `unread`. Raises `Conflict` for a stale token and
-    `TransitionRefused` where the row may not be written; nothing is stored then.
+    `values` may also hold `explanations`, and from the form `prefilled` and `unread`. Raises
+    `Conflict` for a stale token and `TransitionRefused` where the row may not be written; nothing
+    is stored then.
     """
     saved = save_rows([RowChange(report.pk, values, token)], by=by)
     if saved.refused:

@@ -287,7 +287,9 @@ def recount(report: Report) -> list[Line]:
         decided = decided.exclude(below(path))
     grouped = (
         decided.order_by()
-        .annotate(child=Substr("path", 1, length), category_row=Coalesce("category__sheet_row", Value("")))
+        .annotate(
+            child=Substr("path", 1, length), category_row=Coalesce("category__sheet_row", Value(""))
+        )
         .values_list(
             "child",
             "category_row",

@@ -4,9 +4,9 @@ from datetime import date
 
 import factory
 
+from ledger_site.base.trail import WithoutUnit
 from orgs import tree
 from orgs.choices import Kind, Role
-from orgs.loading import Importer
 from orgs.models import Appointment, Category, Organization, User
 from orgs.posts import Post, system_post
 from ratings import opening, services, workflow
@@ -44,7 +44,7 @@ class OrganizationFactory(factory.Factory):
     def _create(cls, model_class, *args, **kwargs):
         if kwargs["kind"] == Kind.BRANCH:
             kwargs.setdefault("category", Category.objects.get(code="village"))
-        return tree.insert(by=Importer(), **kwargs)
+        return tree.insert(by=WithoutUnit(), **kwargs)
 
 
 def appoint(organization, *roles, user=None) -> Post:

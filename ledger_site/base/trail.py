@@ -18,6 +18,18 @@ class Doer(Protocol):
     unit_name: str
 
 
+@dataclass(frozen=True)
+class WithoutUnit:
+    """Whoever acts for no unit: the system before there is a tree, an administrator in /admin."""
+
+    person_id: int | None = None
+    person_name: str = "系统"
+    roles_text: str = ""
+    unit_id: int | None = None
+    unit_code: str = ""
+    unit_name: str = ""
+
+
 @dataclass
 class Act:
     """One thing done to one object, before it is written to the trail."""

@@ -4,15 +4,15 @@ import threading
 import pytest
 from django.db import connections, models
 
+from ledger_site.base.trail import WithoutUnit
 from orgs import tree
 from orgs.choices import Kind
-from orgs.loading import Importer
 from orgs.models import Organization
 from orgs.posts import system_post
 from orgs.tree import Line, StructureError
 from tests.factories import OrganizationFactory
 
-BY = Importer()
+BY = WithoutUnit()
 
 
 @pytest.fixture

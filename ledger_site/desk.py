@@ -1,0 +1,309 @@
+"""工作台: what waits for whoever has signed in, until when, and the way to it."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import date
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import views as auth_views
+from django.db.models import Count, Q
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from orgs.choices import Role
+from orgs.middleware import SESSION_KEY
+from orgs.models import Organization
+from ratings.choices import Severity, State
+from ratings.models import Cycle, Reminder, Report, ReportMove
+from ratings.workflow import findings_of
+
+GIVEN_BACK = ("send_back", "reopen", "correct")
+UNDECIDED = (State.DRAFT, State.SUBMITTED, State.RETURNED)
+NAMED = 8  # names in a sentence or list before “等”
+REMINDERS = 3
+
+
+class Login(auth_views.LoginView):
+    redirect_authenticated_user = True
+
+    def get_context_data(self, **kwargs):
+        if settings.DEMO:
+            from . import demo  # with its files, where there is a demo at all
+
+            kwargs["demo_accounts"] = demo.login_accounts()
+        return super().get_context_data(**kwargs)
+
+
+@require_POST
+def choose_post(request):
+    """Act for another unit of one's own; every later page reads the choice again."""
+    asked = request.POST.get("organization", "")
+    post = next((p for p in request.posts if str(p.organization_id) == asked), None)
+    if post is None:
+        messages.error(request, "您在所选的单位没有任职，身份没有改变。")
+    else:
+        request.session[SESSION_KEY] = post.organization_id
+        messages.success(request, f"现在以“{post.title}”的身份办理。")
+    return redirect("desk")
+
+
+@dataclass
+class Task:
+    """Something that waits: `title` is a sentence without its full stop."""
+
+    title: str
+    url: str
+    link: str
+    text: str = ""
+    due_on: date | None = None
+    days_left: int | None = None
+    reason: ReportMove | None = None  # why a report was given back
+    is_urgent: bool = False
+
+
+@dataclass
+class Work:
+    """One open cycle as the post's unit has it."""
+
+    report: Report
+    is_overdue: bool
+    next_step: str = ""
+    counts: list[dict] = field(default_factory=list)
+
+
+@require_safe
+def desk(request):
+    post = request.post
+    if post is None:
+        return render(request, "desk_without_post.html")
+    reports = _open_reports(post)
+    found = _Found(post, reports)
+    tasks, works = [], []
+    for report in reports:
+        tasks += found.tasks(report)
+        works.append(found.work(report))
+    tasks.sort(key=lambda task: not task.is_urgent)  # stable: otherwise newest cycle first
+    context = {
+        "post": post,
+        "sentence": _sentence(post, tasks, works),
+        "tasks": tasks,
+        "works": works,
+        "reminders": found.reminders,
+        "upkeep": _upkeep(post) if post.has(Role.MANAGE) else None,
+    }
+    return render(request, "desk.html", context)
+
+
+def _open_reports(post) -> list[Report]:
+    return list(
+        Report.objects.own(post)
+        .filter(cycle__in=Cycle.objects.open())
+        .select_related("cycle", "category", "parent__parent", "order", "entry", "previous__entry")
+        .order_by("-cycle__year", "-cycle__round")
+    )
+
+
+class _Found:
+    """What the desk says, asked for all open cycles at once."""
+
+    def __init__(self, post, reports: list[Report]):
+        self.post = post
+        directs = Report.objects.direct(post).filter(cycle__in=[r.cycle_id for r in reports])
+        self.counts = defaultdict(Counter)
+        states = directs.order_by().values_list("cycle", "state").annotate(n=Count("pk"))
+        for cycle, state, count in states:
+            self.counts[cycle][state] = count
+        self.late = defaultdict(list)
+        late = directs.overdue().order_by("path").values_list("cycle", "short_name")
+        for cycle, name in late:
+            self.late[cycle].append(name)
+        self.given_back = {}
+        moves = ReportMove.objects.filter(
+            report__in=[r.pk for r in reports if r.state == State.RETURNED], action__in=GIVEN_BACK
+        )
+        for move in moves.order_by("pk"):
+            self.given_back[move.report_id] = move  # the newest stays
+        open_ones = [r.pk for r in reports if r.is_open]
+        reminders = Reminder.objects.filter(report__in=open_ones).select_related("report__cycle")
+        self.reminders = list(reminders.order_by("-pk")[:REMINDERS])
+
+    def tasks(self, report: Report) -> list[Task]:
+        tasks = []
+        if report.is_open and self.post.has(Role.FILL):
+            tasks.append(self._own_task(report))
+        if self.post.has(Role.REVIEW):
+            tasks += self._review_tasks(report)
+        return tasks
+
+    def _own_task(self, report: Report) -> Task:
+        cycle = report.cycle
+        mine = reverse("ratings:mine", args=[cycle])
+        due = {"due_on": report.due_on, "days_left": report.days_left}
+        waiting = self._undecided(report)
+        errors = self._error_count(report)
+        text = self._what_blocks(report, waiting, errors)
+        fill = reverse("ratings:fill", args=[report.pk]) if report.counts_row else mine
+        if report.state == State.RETURNED:
+            if report.order_id:
+                title = f"{cycle}需要更正（{report.order}），请改好通知所列栏目后重新上报"
+            elif report.pk in self.given_back:
+                title = f"{cycle}材料被退回，请按退回理由修改后重新上报"
+            else:
+                title = f"{cycle}材料需要重新上报"
+            return Task(
+                title,
+                fill,
+                "修改" if report.counts_row else "查看",
+                text,
+                reason=self.given_back.get(report.pk),
+                is_urgent=True,
+                **due,
+            )
+        if errors and report.counts_row:
+            return Task(f"请填报{cycle}本级台账", fill, "填报", text, **due)
+        if waiting:
+            return Task(f"{cycle}还不能上报", mine, "查看名单", text, **due)
+        receiver = report.parent.short_name if report.parent_id else "本级另一位审核人员定稿"
+        title = f"{cycle}可以上报了"
+        text = f"上报后由{receiver}审核。" if report.parent_id else f"上报后由{receiver}。"
+        return Task(title, mine, "核对并上报", text, **due)
+
+    def _review_tasks(self, report: Report) -> list[Task]:
+        cycle, tasks = report.cycle, []
+        queue = reverse("ratings:queue", args=[cycle])
+        waiting = self.counts[cycle.pk][State.SUBMITTED]
+        if waiting and report.is_open:
+            tasks.append(
+                Task(
+                    f"{cycle}有 {waiting} 份下级材料等您审核",
+                    f"{queue}?state={State.SUBMITTED}",
+                    "去审核",
+                    due_on=report.due_on,
+                    days_left=report.days_left,
+                )
+            )
+        late = self.late[cycle.pk]
+        if late:
+            tasks.append(
+                Task(
+                    f"{cycle}有 {len(late)} 个下级逾期未报",
+                    f"{queue}?state=overdue",
+                    "查看并催报",
+                    names(late),
+                )
+            )
+        if report.parent_id is None and report.state == State.SUBMITTED:
+            is_own = report.submitted_by_id == self.post.person_id
+            text = "定稿须由上报人以外的审核人员办理。" if is_own else ""
+            address = reverse("ratings:review", args=[report.pk])
+            tasks.append(Task(f"{cycle}已汇总上报，等待定稿", address, "查看", text))
+        return tasks
+
+    def _undecided(self, report: Report) -> int:
+        return sum(self.counts[report.cycle_id][state] for state in UNDECIDED)
+
+    def _error_count(self, report: Report) -> int:
+        return sum(1 for f in findings_of(report) if f.severity == Severity.ERROR)
+
+    def _what_blocks(self, report: Report, waiting: int, errors: int) -> str:
+        parts = []
+        if errors:
+            parts.append(f"本级台账行还有 {errors} 处没有填写或需要改正")
+        if waiting:
+            counts = self.counts[report.cycle_id]
+            said = [(State.DRAFT, "未报"), (State.RETURNED, "已退回"), (State.SUBMITTED, "待审核")]
+            detail = "、".join(f"{label} {counts[s]} 个" for s, label in said if counts[s])
+            parts.append(f"还有 {waiting} 个直接下级没有审核通过（{detail}）")
+        return "；".join(parts) + "。" if parts else ""
+
+    def work(self, report: Report) -> Work:
+        work = Work(report, report.is_overdue, self._next_step(report))
+        if not report.has_subordinates:
+            return work
+        counts, queue = self.counts[report.cycle_id], reverse("ratings:queue", args=[report.cycle])
+        late = len(self.late[report.cycle_id])
+        tiles = [
+            ("未报", counts[State.DRAFT], State.DRAFT, ""),
+            ("待审核", counts[State.SUBMITTED], State.SUBMITTED, "wait"),
+            ("已退回", counts[State.RETURNED], State.RETURNED, ""),
+            ("已审核", counts[State.ACCEPTED], State.ACCEPTED, "ok"),
+            ("免报", counts[State.EXCUSED], State.EXCUSED, ""),
+            ("逾期", late, "overdue", "alert" if late else ""),
+        ]
+        work.counts = [
+            {"label": label, "count": n, "url": f"{queue}?state={key}", "tone": tone, "unit": "个"}
+            for label, n, key, tone in tiles
+        ]
+        return work
+
+    def _next_step(self, report: Report) -> str:
+        superior = report.parent.name if report.parent_id else ""
+        if report.state == State.EXCUSED:
+            return f"免报，不需要办理：{report.excuse_reason}"
+        if report.state == State.SUBMITTED:
+            if not superior:
+                return "等待另一位审核人员定稿"
+            return f"等待“{superior}”审核；审核前可以撤回"
+        if report.state == State.ACCEPTED:
+            return f"“{superior}”已审核通过" if superior else "已定稿"
+        if report.order_id:
+            return f"更正（{report.order}），改好后重新上报"
+        if self._undecided(report):
+            return "先办完直接下级的审核，再上报本级"
+        if superior:
+            return f"填好、核对后上报，由“{superior}”审核"
+        return "核对汇总数后上报，由另一位审核人员定稿"
+
+
+def names(of: list[str]) -> str:
+    """The first names, and how many there are beyond them."""
+    rest = f"等 {len(of)} 个" if len(of) > NAMED else ""
+    return "、".join(of[:NAMED]) + rest
+
+
+def _sentence(post, tasks: list[Task], works: list[Work]) -> str:
+    """What waits and until when, first thing on the page."""
+    if tasks:
+        first, rest = tasks[0], len(tasks) - 1
+        parts = [first.title]
+        if first.due_on:
+            parts.append(f"截止{first.due_on.month}月{first.due_on.day}日24:00{_left(first)}")
+        others = f"另有 {rest} 件事待办。" if rest else ""
+        return "，".join(parts) + "。" + others
+    if not works:
+        return "目前没有进行中的批次，没有需要您办理的事项。"
+    if not (post.has(Role.FILL) or post.has(Role.REVIEW)):
+        return f"您在本单位的角色是{post.roles_text}，没有需要您填报或审核的事项。"
+    work = works[0]
+    return f"目前没有等您办理的事项。{work.report.cycle}：{work.next_step}。"
+
+
+def _left(task: Task) -> str:
+    if task.days_left is None:
+        return ""
+    if task.days_left < 0:
+        return f"，已逾期 {-task.days_left} 天"
+    return "，就是今天" if task.days_left == 0 else f"，还有 {task.days_left} 天"
+
+
+def _upkeep(post) -> dict:
+    """For administrators: posts to fill in the own unit and directly below, and the cycles."""
+    own = post.organization
+    near = Organization.objects.visible_to(post).filter(Q(pk=own.pk) | Q(parent=own))
+    cycles = Cycle.objects.managed_by(post) if own.parent_id is None else Cycle.objects.none()
+    prepared = [cycle for cycle in cycles if not cycle.is_open and cycle.closed_on is None]
+    tree = reverse("orgs:tree")
+    lacking = (
+        ("没有台账专人的单位", near.lacking_clerk(), f"{tree}?lacking=clerk"),
+        ("有下级而没有审核人员的单位", near.lacking_reviewer(), f"{tree}?lacking=reviewer"),
+    )
+    return {
+        "prepared": prepared,
+        "is_top": own.parent_id is None,
+        "lacking": [
+            {"label": label, "names": list(found.values_list("short_name", flat=True)), "url": url}
+            for label, found, url in lacking
+        ],
+    }

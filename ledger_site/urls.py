@@ -1,0 +1,22 @@
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+
+from . import desk, gallery
+
+urlpatterns = [
+    path("", desk.desk, name="desk"),
+    path("post/", desk.choose_post, name="choose_post"),
+    path("login/", desk.Login.as_view(), name="login"),
+    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("", include("ratings.urls")),
+    path("", include("rectification.urls")),
+    path("organizations/", include("orgs.urls")),
+    path("admin/", admin.site.urls),
+    path("components/", gallery.gallery, name="gallery"),
+]
+
+handler400 = "ledger_site.errors.bad_request"
+handler403 = "ledger_site.errors.permission_denied"
+handler404 = "ledger_site.errors.page_not_found"
+handler500 = "ledger_site.errors.server_error"

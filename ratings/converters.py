@@ -1,0 +1,11 @@
+class CycleLabel:
+    """A cycle in an address: 2012-1. Views look it up among the visible ones."""
+
+    regex = r"[0-9]{4}-[0-9]{1,2}"
+
+    def to_python(self, value: str) -> tuple[int, int]:
+        year, number = value.split("-")
+        return int(year), int(number)
+
+    def to_url(self, value) -> str:
+        return getattr(value, "label", value)  # a cycle or its label

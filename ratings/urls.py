@@ -1,0 +1,33 @@
+from django.urls import path, register_converter
+
+from .converters import CycleLabel
+from .views import cycles, figures, ledger, reports, review, rows
+
+register_converter(CycleLabel, "cycle")
+
+app_name = "ratings"
+urlpatterns = [
+    path("report/<int:pk>/", reports.report, name="report"),
+    path("report/<int:pk>/history/", reports.history, name="history"),
+    path("report/<int:pk>/version/<int:number>/", reports.version, name="version"),
+    path("report/<int:pk>/fill/", rows.fill, name="fill"),
+    path("report/<int:pk>/autosave/", rows.autosave, name="autosave"),
+    path("report/<int:pk>/preview/", rows.preview, name="preview"),
+    path("report/<int:pk>/hand-in/", reports.hand_in, name="hand_in"),
+    path("report/<int:pk>/move/<slug:action>/", reports.move, name="move"),
+    path("report/<int:pk>/review/", review.review, name="review"),
+    path("report/<int:pk>/due/", review.due, name="due"),
+    path("report/<int:pk>/summary/", figures.summary, name="summary"),
+    path("report/<int:pk>/recount/", figures.recount, name="recount"),
+    path("report/<int:pk>/download/<str:form>/", figures.download, name="download"),
+    path("<cycle:cycle>/mine/", reports.mine, name="mine"),
+    path("<cycle:cycle>/review/", review.queue, name="queue"),
+    path("<cycle:cycle>/review/batch/", review.batch, name="batch"),
+    path("<cycle:cycle>/remind/", review.remind, name="remind"),
+    path("<cycle:cycle>/summary/", figures.own_summary, name="own_summary"),
+    path("<cycle:cycle>/ledger/", ledger.ledger, name="ledger"),
+    path("cycles/", cycles.cycles, name="cycles"),
+    path("cycles/new/", cycles.new, name="new_cycle"),
+    path("cycles/<cycle:cycle>/", cycles.cycle, name="cycle"),
+    path("cycles/<cycle:cycle>/<slug:action>/", cycles.act, name="cycle_act"),
+]

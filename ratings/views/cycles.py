@@ -1,0 +1,211 @@
+"""批次: which cycles there are, and their opening, closing and reopening by the top of the tree."""
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Count
+from django.http import Http404
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from ledger_site.base.workflow import TransitionRefused
+from orgs.choices import Kind, Role
+from orgs.models import Category
+
+from .. import opening
+from ..choices import CycleState, State
+from ..models import Cycle, Report
+
+# What may be done to a cycle in each state: action, what the button says.
+ACTIONS = {
+    CycleState.PREPARING: ("open", "开始批次"),
+    CycleState.OPEN: ("close", "关闭批次"),
+    CycleState.CLOSED: ("reopen", "恢复批次"),
+}
+QUESTIONS = {
+    "open": (
+        "确定开始“{}”吗？",
+        (
+            "开始后，按现在的组织关系为每个纳入定级的党组织及其上级建立报送件，各级即可填报。",
+            "开始后不能退回“准备”；此后的组织变动另行办理。",
+        ),
+    ),
+    "close": (
+        "确定关闭“{}”吗？",
+        ("关闭后各级都不能再填报、审核，只能查看和下载。", "需要时可以写明理由恢复。"),
+    ),
+    "reopen": (
+        "确定恢复“{}”吗？",
+        ("恢复后批次重新“进行中”，可以办理退回、更正。", "恢复须写明理由，并留痕。"),
+    ),
+}
+
+
+class CycleForm(forms.ModelForm):
+    kinds = forms.MultipleChoiceField(
+        label="纳入的组织类型",
+        choices=Kind.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="不选表示所有标记为纳入定级的党组织",
+    )
+
+    class Meta:
+        model = Cycle
+        fields = (
+            "year",
+            "round",
+            "title",
+            "previous",
+            "final_due_on",
+            "days_per_level",
+            "kinds",
+            "categories",
+        )
+        widgets = {
+            "final_due_on": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+            "categories": forms.CheckboxSelectMultiple,
+        }
+        labels = {"previous": "上一批次（用于预填和比较）"}
+        help_texts = {
+            "title": "不填则写作“2026年度”“2026年度第2次”",
+            "categories": "不选表示全部领域",
+        }
+
+    def __init__(self, *args, cycles, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+        self.fields["title"].required = False
+        self.fields["previous"].queryset = cycles
+        self.fields["previous"].empty_label = "无"
+        self.fields["categories"].queryset = Category.objects.order_by("order", "pk")
+
+    def clean_year(self):
+        year = self.cleaned_data["year"]
+        if not 2000 <= year <= timezone.localdate().year + 1:
+            raise forms.ValidationError("请填写四位年度，最晚为明年")
+        return year
+
+    def clean_round(self):
+        number = self.cleaned_data["round"]
+        if not 1 <= number <= 99:
+            raise forms.ValidationError("轮次应为1至99")
+        return number
+
+    def clean_final_due_on(self):
+        day = self.cleaned_data["final_due_on"]
+        if day and day < timezone.localdate():
+            raise forms.ValidationError("收齐日期不能早于今天")
+        return day
+
+
+def _manages(post) -> bool:
+    return post is not None and post.has(Role.MANAGE) and post.organization.parent_id is None
+
+
+def _cycles(post):
+    """The cycles a post may see: those it has a part in, for the top's administrators all."""
+    return Cycle.objects.managed_by(post) if _manages(post) else Cycle.objects.visible_to(post)
+
+
+def _cycle(request, label) -> Cycle:
+    year, number = label
+    found = _cycles(request.post).select_related("previous")
+    request.cycle = get_object_or_404(found, year=year, round=number)
+    return request.cycle
+
+
+@require_safe
+def cycles(request):
+    found = _cycles(request.post).select_related("previous")
+    own = {report.cycle_id: report for report in Report.objects.own(request.post)}
+    rows = [{"cycle": cycle, "report": own.get(cycle.pk)} for cycle in found]
+    context = {"rows": rows, "may_manage": _manages(request.post)}
+    return render(request, "ratings/cycles.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request):
+    if not _manages(request.post):
+        raise Http404
+    known = Cycle.objects.managed_by(request.post)
+    today = timezone.localdate()
+    start = {"year": today.year, "previous": known.first()}
+    form = CycleForm(request.POST or None, initial=start, cycles=known)
+    if request.method == "POST" and form.is_valid():
+        values = form.cleaned_data
+        if not values["title"]:
+            del values["title"]
+        try:
+            cycle = opening.create_cycle(
+                values.pop("year"), values.pop("round"), by=request.post, **values
+            )
+        except TransitionRefused as refusal:
+            form.add_error("round", str(refusal))
+        else:
+            messages.success(request, f"已新建“{cycle}”，核对后可以开始")
+            return redirect("ratings:cycle", cycle)
+    return render(request, "ratings/cycle_form.html", {"form": form})
+
+
+@require_safe
+def cycle(request, cycle):
+    cycle = _cycle(request, cycle)
+    post = request.post
+    report = Report.objects.own(post).of(cycle).select_related("parent").first()
+    directs = Report.objects.direct(post).of(cycle)
+    found = dict(directs.order_by().values_list("state").annotate(n=Count("pk")))
+    action, button = ACTIONS[CycleState(cycle.state)]
+    categories = "、".join(cycle.categories.values_list("name", flat=True))
+    context = {
+        "cycle": cycle,
+        "report": report,
+        "kinds": "、".join(Kind(kind).label for kind in cycle.kinds if kind in Kind.values),
+        "categories": categories,
+        "progress": [
+            {"label": label, "count": found.get(state, 0), "unit": "个"}
+            for state, label in State.choices
+        ]
+        if found
+        else [],
+        "late_count": directs.overdue().count() if cycle.is_open and found else 0,
+        "action": action if _manages(post) else "",
+        "button": button,
+    }
+    return render(request, "ratings/cycle.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request, cycle, action):
+    """Asks first; a press on an old page is refused by the service in a plain sentence."""
+    if not _manages(request.post) or action not in QUESTIONS:
+        raise Http404
+    cycle = _cycle(request, cycle)
+    reason, error = request.POST.get("reason", "").replace("\0", ""), ""
+    if request.method == "POST":
+        try:
+            if action == "open":
+                opening.open_cycle(cycle, by=request.post)
+            elif action == "close":
+                opening.close_cycle(cycle, by=request.post)
+            else:
+                opening.reopen_cycle(cycle, reason=reason, by=request.post)
+        except TransitionRefused as refusal:
+            if action == "reopen" and not reason.strip():
+                error = str(refusal)
+            else:
+                messages.error(request, str(refusal))
+                return redirect("ratings:cycle", cycle)
+        else:
+            messages.success(request, f"“{cycle}”：已{dict(ACTIONS.values())[action]}")
+            return redirect("ratings:cycle", cycle)
+    question, details = QUESTIONS[action]
+    context = {
+        "cycle": cycle,
+        "action": action,
+        "button": dict(ACTIONS.values())[action],
+        "question": question.format(cycle),
+        "details": details,
+        "reason": reason,
+        "error": error,
+    }
+    return render(request, "ratings/cycle_act.html", context)

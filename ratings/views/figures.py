@@ -1,0 +1,239 @@
+"""汇总: the figures of 附件一, their recount, and the official sheets."""
+
+from io import BytesIO
+from urllib.parse import quote
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from ledger_site.base import trail
+from ledger_site.base.workflow import TransitionRefused
+from orgs.models import Category
+
+from .. import exports, sight
+from .. import summary as figures
+from ..bars import bar
+from ..choices import STANDING_STATES, Form, State
+from ..models import Report
+from ..workflow import act_of
+from .finding import visible_cycle, visible_report
+
+NOTHING_YET = "尚未上报，没有可以查看的汇总数"
+SHORT_DIGEST = 12
+
+
+@require_safe
+def own_summary(request, cycle):
+    cycle = visible_cycle(request, cycle)
+    reports = Report.objects.visible_to(request.post).of(cycle).select_related("cycle", "parent")
+    report = get_object_or_404(reports, organization=request.post.organization)
+    return _page(request, report)
+
+
+@require_safe
+def summary(request, pk):
+    return _page(request, _with_figures(request, pk))
+
+
+def _with_figures(request, pk) -> Report:
+    """A report whose figures this post may ask for: its own, a direct subordinate's, or one that
+    stands below."""
+    report = visible_report(request, pk)
+    if not (sight.is_near(report, request.post) or sight.figures_of(report, request.post)):
+        raise Http404
+    return report
+
+
+def _page(request, report):
+    found = sight.figures_of(report, request.post)
+    is_own = report.organization_id == request.post.organization_id
+    context = {"report": report, "cycle": report.cycle, "is_own": is_own}
+    if found is None:
+        reason = f"免报：{report.excuse_reason}" if report.state == State.EXCUSED else NOTHING_YET
+        return render(request, "ratings/summary.html", context | {"reason": reason})
+    names = Category.objects.order_by("order", "pk").values_list("sheet_row", flat=True)
+    links = _links(request.post, report)
+    context |= {
+        "summary": found,
+        "basis": found.basis.value,
+        "at": found.version.at if found.version else timezone.now(),
+        "digest": found.version and found.version.digest[:SHORT_DIGEST],
+        "is_given_back": bool(found.version) and not is_own and not report.is_standing,
+        "compositions": [
+            ("申报", bar(found.total.declared)),
+            ("审核定级", bar(found.total.reviewed)),
+            ("晋位升级目标", bar(found.total.target)),
+        ],
+        "rows": [_row(line, number, links) for number, line in enumerate(found.lines, 1)],
+        "total": _numbers(found.total),
+        "categories": [
+            _row(line, number, {})
+            for number, line in enumerate(figures.by_category(found, dict.fromkeys(names)), 1)
+        ],
+        "missing": _missing(found.lines),
+        "forms": Form.choices,
+        "may_recount": is_own or report.state in STANDING_STATES,
+        "parent": _seen_parent(request.post, report),
+    }
+    return render(request, "ratings/summary.html", context)
+
+
+def _links(post, report) -> dict[int, tuple[str, bool]]:
+    """By direct subordinate: the page that its line leads to, and whether it is being corrected."""
+    found = {}
+    for child in Report.objects.visible_to(post).filter(parent=report).select_related("parent"):
+        is_up = child.is_standing or (child.number and sight.is_near(child, post))
+        page = "ratings:summary" if child.has_subordinates and is_up else "ratings:report"
+        found[child.pk] = reverse(page, args=[child.pk]), child.order_id is not None
+    return found
+
+
+def _seen_parent(post, report) -> Report | None:
+    """The superior's report, where its summary can be seen too."""
+    if report.parent_id is None or report.organization_id == post.organization_id:
+        return None
+    return Report.objects.visible_to(post).filter(pk=report.parent_id).first()
+
+
+def _numbers(of: figures.Figures) -> dict:
+    return {
+        "expected": of.expected,
+        "total": of.total,
+        "excused": of.excused,
+        "grades": [(count, figures.share(count, of.total)) for count in of.reviewed.values()],
+        "plans": list(of.plans.values()),
+        "bar": bar(of.reviewed),
+    }
+
+
+def _row(line: figures.Line, number: int, links) -> dict:
+    url, is_correcting = links.get(line.pk, ("", False))
+    if line.note:
+        note = line.note
+    elif is_correcting:
+        note = sight.CORRECTING
+    elif line.is_counted or line.pk is None:
+        note = ""
+    else:
+        note = dict(MISSING)[line.state]
+    return {"number": number, "name": line.name, "url": url, "note": note} | _numbers(line.figures)
+
+
+MISSING = (
+    (State.DRAFT, "未报"),
+    (State.RETURNED, "已退回"),
+    (State.SUBMITTED, "已上报待审核"),
+)
+
+
+def _missing(lines) -> list[dict]:
+    """Whose figures are not in, told apart and by name (rule 9)."""
+    groups = [
+        {"label": label, "names": [li.name for li in lines if not li.note and _waits(li, state)]}
+        for state, label in MISSING
+    ]
+    excused = [
+        f"{line.name}（{line.note.partition('：')[2] or line.note}）" for line in lines if line.note
+    ]
+    groups.append({"label": "免报", "names": excused})
+    return [group for group in groups if group["names"]]
+
+
+def _waits(line, state) -> bool:
+    return not line.is_counted and line.state == state
+
+
+@require_safe
+def recount(request, pk):
+    """核对: the totals beside a count of the rows that are decided now, line by line."""
+    report = _with_figures(request, pk)
+    is_own = report.organization_id == request.post.organization_id
+    if not is_own and report.state not in STANDING_STATES:
+        raise Http404(f"“{report.name}”没有在报的版本，不能核对")
+    found = sight.figures_of(report, request.post)
+    recounted = {line.pk: line.figures for line in figures.recount(report)}
+    if not report.has_subordinates:
+        recounted = {line.pk: line.figures for line in found.lines}
+    links = _links(request.post, report)
+    rows, sums = [], (figures.Figures(), figures.Figures())
+    for line in found.lines:
+        again = recounted.get(line.pk, figures.Figures())
+        sums = sums[0] + line.figures, sums[1] + again
+        rows.append(
+            {
+                "name": line.name,
+                "url": _ledger_of(report, line.pk),
+                "is_correcting": links.get(line.pk, ("", False))[1],
+                **_compared(line.figures, again),
+            }
+        )
+    return render(
+        request,
+        "ratings/recount.html",
+        {
+            "report": report,
+            "cycle": report.cycle,
+            "is_own": is_own,
+            "rows": rows,
+            "total": _compared(*sums),
+            "is_equal": all(row["is_equal"] for row in rows),
+            "basis": found.basis.value,
+            "at": timezone.now(),
+            "version": found.version,
+            "digest": found.version and found.version.digest[:SHORT_DIGEST],
+        },
+    )
+
+
+def _compared(ours: figures.Figures, again: figures.Figures) -> dict:
+    pairs = [
+        (ours.total, again.total),
+        *zip(ours.reviewed.values(), again.reviewed.values(), strict=True),
+    ]
+    return {
+        "pairs": [(one, other, other - one) for one, other in pairs],
+        # Also what the columns do not show: declared grades, targets, categories.
+        "is_equal": +ours.counts == +again.counts,
+    }
+
+
+def _ledger_of(report, pk) -> str:
+    return f"{reverse('ratings:ledger', args=[report.cycle])}?unit={pk}"
+
+
+@require_safe
+def download(request, pk, form):
+    """An official sheet of what the post may see of a report; the act is kept in the trail."""
+    report = _with_figures(request, pk)
+    if form not in Form.values:
+        raise Http404
+    form = Form(form)
+    stream = BytesIO()
+    try:
+        exports.write(form, report, request.post, stream)
+    except TransitionRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect(_page_of(request.post, report))
+    name = exports.file_name(form, report, timezone.localdate())
+    trail.record("export", "导出", [act_of(report, form=form.value, file=name)], by=request.post)
+    response = HttpResponse(stream.getvalue(), content_type=exports.CONTENT_TYPE)
+    plain = f"{form.value}-{report.cycle.label}-{report.code}.xlsx"
+    response["Content-Disposition"] = (
+        f"attachment; filename=\"{_ascii(plain)}\"; filename*=UTF-8''{quote(name, safe='')}"
+    )
+    return response
+
+
+def _page_of(post, report) -> str:
+    if report.organization_id == post.organization_id:
+        return reverse("ratings:own_summary", args=[report.cycle])
+    return reverse("ratings:summary", args=[report.pk])
+
+
+def _ascii(name: str) -> str:
+    """For browsers that do not read filename*: nothing that ends the quoted text or the line."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)

@@ -1,0 +1,333 @@
+/* What the pages gain from JavaScript; without it everything still works by plain forms.
+ *
+ *   <form data-autosave="/address/">    saves itself while typing
+ *   [data-autosave-status]              says how that goes (aria-live)
+ *   [data-findings]                     its content is replaced by findings_html
+ *   <button data-confirm="question">    asks before it acts
+ *   <input type=checkbox data-select-all>, [data-select], [data-selected-count]   batch tables
+ *   <button data-copy="#id" hidden>     copies the text of #id
+ *   <button data-print hidden>          prints
+ *   <a data-key="j">                    is pressed by that key, outside of fields
+ *   <button data-keys-toggle hidden>    switches these keys off and on
+ *   [data-focus]                        takes the focus when the page opens
+ *   <select data-submit>                sends its form when it changes
+ */
+(() => {
+  "use strict";
+
+  const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
+
+  /* ---- Autosave ----
+   * POSTs the whole form to data-autosave. Answers:
+   *   200 {token, saved_at, findings_html, replace: {id: html}, values: {name: text}}  (all optional)
+   *   409 {conflict_url}   somebody else saved; the button sends what was typed there
+   *   4xx {message}        refused: said, not repeated
+   * Anything else is repeated, later each time. One request at a time, so the token is never stale.
+   */
+  class Autosave {
+    constructor(form) {
+      this.form = form;
+      this.status =
+        form.querySelector("[data-autosave-status]") ||
+        document.querySelector("[data-autosave-status]");
+      this.changes = 0; // edits seen
+      this.saved = 0; // edits stored
+      this.failures = 0;
+      this.stopped = false;
+      this.request = null;
+      form.addEventListener("input", () => this.changed());
+      form.addEventListener("change", () => this.changed());
+      form.addEventListener("focusout", () => this.dirty && !this.failures && this.save());
+      form.addEventListener("submit", (event) => this.submit(event));
+      window.addEventListener("beforeunload", (event) => {
+        if (this.dirty && !this.leaving) {
+          event.preventDefault();
+          event.returnValue = "";
+        }
+      });
+      window.addEventListener("pageshow", () => (this.leaving = false));
+      window.addEventListener("online", () => this.dirty && this.save());
+      document.addEventListener("visibilitychange", () => {
+        if (document.visibilityState === "hidden" && this.dirty) this.save();
+      });
+    }
+
+    get dirty() {
+      return this.saved < this.changes;
+    }
+
+    changed() {
+      this.changes += 1;
+      if (this.stopped) return;
+      if (!this.failures) {
+        this.say("", "有未保存的修改");
+        this.later(1500);
+      }
+    }
+
+    later(delay) {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.save(), delay);
+    }
+
+    say(state, text) {
+      if (!this.status) return;
+      this.status.dataset.state = state;
+      if (this.status.textContent !== text) this.status.textContent = text;
+    }
+
+    async save() {
+      clearTimeout(this.timer);
+      if (this.stopped || this.leaving) return;
+      if (this.request) return this.later(500);
+      const upTo = this.changes;
+      const abort = new AbortController();
+      const limit = setTimeout(() => abort.abort(), 20000);
+      this.say("saving", "正在保存…");
+      const sent = this.body();
+      this.request = fetch(this.form.dataset.autosave, {
+        method: "POST",
+        body: sent,
+        headers: { Accept: "application/json", "X-Requested-With": "fetch" },
+        credentials: "same-origin",
+        redirect: "manual", // a redirect means that the session has ended
+        signal: abort.signal,
+      });
+      try {
+        await this.answer(await this.request, upTo, sent);
+      } catch (error) {
+        this.retry();
+      } finally {
+        clearTimeout(limit);
+        this.request = null;
+      }
+    }
+
+    /* After signing in again in another tab the old CSRF value no longer holds. */
+    body() {
+      const cookie = document.cookie.match(/csrftoken=([^;]+)/);
+      const field = this.form.elements.csrfmiddlewaretoken;
+      if (cookie && field) field.value = cookie[1];
+      return new FormData(this.form);
+    }
+
+    async answer(response, upTo, sent) {
+      if (response.type === "opaqueredirect") {
+        return this.retry("登录已过期：请另开标签页重新登录，本页内容随后会自动保存");
+      }
+      const json = (response.headers.get("Content-Type") || "").includes("application/json");
+      const data = json ? await response.json() : {};
+      if (response.status === 409) return this.conflict(data);
+      if (response.ok && json) return this.stored(data, upTo, sent);
+      if (response.status >= 500 || response.status === 429 || response.status === 408) {
+        return this.retry();
+      }
+      this.say("failed", "未能保存：" + (data.message || "请复制已填文字，刷新页面后再试"));
+    }
+
+    stored(data, upTo, sent) {
+      this.saved = upTo;
+      this.failures = 0;
+      const token = this.form.elements.token;
+      if (token && data.token !== undefined) token.value = data.token;
+      this.say("saved", "已自动保存 " + (data.saved_at || ""));
+      if (data.findings_html !== undefined) {
+        all("[data-findings]").forEach((place) => (place.innerHTML = data.findings_html));
+      }
+      Object.keys(data.replace || {}).forEach((id) => {
+        const place = document.getElementById(id);
+        if (place) place.innerHTML = data.replace[id];
+      });
+      this.complete(data.values || {}, sent);
+      if (this.dirty) this.later(1500);
+    }
+
+    /* What the server completed, for fields that still hold what was sent and aren't in use. */
+    complete(values, sent) {
+      const now = new FormData(this.form);
+      Object.keys(values).forEach((name) => {
+        const field = this.form.elements[name];
+        if (!field || field === document.activeElement) return;
+        if (now.get(name) === sent.get(name)) field.value = values[name];
+      });
+    }
+
+    retry(text) {
+      this.failures += 1;
+      const seconds = Math.min(60, 2 ** this.failures);
+      this.say("failed", text || "未能保存，将重试（已填内容仍在本页，请勿关闭）");
+      this.later(seconds * 1000);
+    }
+
+    /* The button sends what was typed here, so the other page can show both. */
+    conflict(data) {
+      this.stopped = true;
+      this.say("conflict", "内容已在别处被修改，本页的修改尚未保存。");
+      if (!this.status || !data.conflict_url) return;
+      const button = document.createElement("button");
+      button.className = "button button--small button--primary";
+      button.textContent = "对照两份内容";
+      button.formAction = data.conflict_url;
+      button.formMethod = "post";
+      button.formNoValidate = true;
+      if (!this.form.contains(this.status)) {
+        if (!this.form.id) this.form.id = "autosave-form";
+        button.setAttribute("form", this.form.id);
+      }
+      this.status.append(" ", button);
+    }
+
+    /* A running save brings a new token: wait for it, then send the form with that. */
+    async submit(event) {
+      if (event.defaultPrevented) return;
+      clearTimeout(this.timer);
+      if (!this.request) {
+        this.leaving = true;
+        return;
+      }
+      event.preventDefault();
+      const submitter = event.submitter;
+      while (this.request) await new Promise((done) => setTimeout(done, 100));
+      clearTimeout(this.timer);
+      if (!this.stopped) this.form.requestSubmit(submitter || undefined);
+    }
+  }
+
+  /* ---- Batch tables ---- */
+  const count = (scope) => {
+    const boxes = all("[data-select]:not(:disabled)", scope);
+    const chosen = boxes.filter((box) => box.checked).length;
+    all("[data-select-all]", scope).forEach((box) => {
+      box.checked = boxes.length > 0 && chosen === boxes.length;
+      box.indeterminate = chosen > 0 && chosen < boxes.length;
+    });
+    all("[data-selected-count]", scope).forEach((place) => {
+      place.textContent = `已选 ${chosen} 个，本页共 ${boxes.length} 个`;
+    });
+    boxes.forEach((box) => {
+      const row = box.closest("tr");
+      if (row) row.classList.toggle("is-selected", box.checked);
+    });
+  };
+
+  document.addEventListener("change", (event) => {
+    const box = event.target;
+    if (box.matches("[data-submit]") && box.form) return box.form.requestSubmit();
+    if (!box.matches("[data-select-all], [data-select]")) return;
+    const scope = box.closest("form") || document;
+    if (box.matches("[data-select-all]")) {
+      all("[data-select]:not(:disabled)", scope).forEach((one) => (one.checked = box.checked));
+    }
+    count(scope);
+  });
+
+  /* ---- Buttons ---- */
+  const copy = async (text) => {
+    if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
+    const area = document.createElement("textarea"); // plain http: the old way
+    area.value = text;
+    area.className = "visually-hidden";
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    if (!done) throw new Error("copy refused");
+  };
+
+  // In the capture phase, so that a refused question also stops htmx.
+  document.addEventListener(
+    "click",
+    (event) => {
+      const button = event.target.closest("[data-confirm]");
+      if (button && !window.confirm(button.dataset.confirm)) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      }
+    },
+    true,
+  );
+
+  document.addEventListener("click", async (event) => {
+    if (event.target.closest("[data-print]")) window.print();
+
+    const button = event.target.closest("[data-copy]");
+    const source = button && document.querySelector(button.dataset.copy);
+    if (source) {
+      const label = button.querySelector("[aria-live]") || button;
+      const before = label.dataset.before || label.textContent;
+      label.dataset.before = before;
+      try {
+        await copy(source.value === undefined ? source.innerText : source.value);
+        label.textContent = "已复制";
+      } catch (error) {
+        label.textContent = "未能复制，请手工选取";
+      }
+      setTimeout(() => (label.textContent = before), 3000);
+    }
+
+    const menu = document.querySelector("details.post[open]");
+    if (menu && !menu.contains(event.target)) menu.open = false;
+  });
+
+  /* ---- Keys of the review page ---- */
+  let keysOn = true;
+  try {
+    keysOn = localStorage.getItem("keys") !== "off";
+  } catch (error) {
+    /* storage is forbidden: keys stay on */
+  }
+
+  const sayKeys = () =>
+    all("[data-keys-toggle]").forEach((button) => {
+      button.textContent = keysOn ? "关闭快捷键" : "启用快捷键";
+    });
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-keys-toggle]")) return;
+    keysOn = !keysOn;
+    try {
+      localStorage.setItem("keys", keysOn ? "on" : "off");
+    } catch (error) {
+      /* holds for this page only */
+    }
+    sayKeys();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      const menu = document.querySelector("details.post[open]");
+      if (menu) {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      }
+      return;
+    }
+    if (!keysOn || event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
+    if (event.target.closest("input, select, textarea, [contenteditable]")) return;
+    const target = all("[data-key]").find((one) => one.dataset.key === event.key);
+    if (target) {
+      event.preventDefault();
+      target.click();
+    }
+  });
+
+  /* ---- Start, and again for what htmx brings in ---- */
+  const start = (root) => {
+    all("form[data-autosave]", root).forEach((form) => {
+      if (!form.ledgerAutosave) form.ledgerAutosave = new Autosave(form);
+    });
+    all("[data-print], [data-copy], [data-keys-toggle]", root).forEach((one) => (one.hidden = false));
+    all("[data-select-all]", root).forEach((box) => count(box.closest("form") || document));
+    sayKeys();
+  };
+
+  const ready = () => {
+    start(document);
+    const first = document.querySelector("[data-focus]");
+    if (first) first.focus();
+  };
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready);
+  else ready();
+  document.addEventListener("htmx:load", (event) => start(event.target));
+})();

@@ -1,0 +1,275 @@
+"""Every address against every role. A new address needs a line here, or the first test fails.
+
+What a post may not see does not exist: 404. Whoever is not signed in is sent to the sign-in page.
+"""
+
+from datetime import date
+
+import pytest
+from django.urls import get_resolver, reverse
+from django.utils import timezone
+
+from orgs.choices import Role
+from orgs.models import Organization
+from ratings.choices import Form
+from ratings.models import Report
+from ratings.workflow import TRANSITIONS
+from tests.factories import OrganizationFactory, UserFactory, appoint, fill, hand_up, submit
+
+LABEL = "2012-1"
+ROLES = (
+    "anonymous",
+    "no post",
+    "branch",  # the unit itself: 填报
+    "branch reader",  # 查阅
+    "sibling",
+    "township",  # direct superior: 填报 and 审核
+    "township reader",
+    "county",  # two levels up; the branch's report has reached it
+    "other county",
+    "province",  # three levels up; it has not
+)
+NOBODY = frozenset()
+EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
+# Who sees the branch's row: itself, its superior, and the county, to which the township reported.
+ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
+# A page, a redirect after a press, and the two refusals of the form that saves itself.
+ANSWERS = frozenset({200, 302, 409, 422})
+
+
+@pytest.fixture
+def world(line):
+    """The branch's report has been accepted, its township's has been submitted to the county."""
+    units = line.units
+    other = OrganizationFactory(
+        code="C2", name="中共测试省乙县委员会", kind="committee", parent=units["province"]
+    )
+    Report.objects.create(
+        cycle=line.cycle,
+        organization=other,
+        parent=line.of("province"),
+        path="00010002",
+        code="C2",
+        name=other.name,
+        short_name=other.short_name,
+        kind="committee",
+        is_rated=False,
+        has_subordinates=False,
+    )
+    for name in ("branch", "sibling"):
+        hand_up(line.of(name))
+    submit(line.of("township"))
+    for unit in units.values():
+        unit.refresh_from_db()
+    posts = {
+        "branch": appoint(units["branch"], Role.FILL),
+        "branch reader": appoint(units["branch"], Role.READ),
+        "sibling": appoint(units["sibling"], Role.FILL),
+        "township": appoint(units["township"], Role.FILL, Role.REVIEW),
+        "township reader": appoint(units["township"], Role.READ),
+        "county": appoint(units["county"]),
+        "other county": appoint(other),
+        "province": appoint(units["province"], Role.FILL, Role.REVIEW, Role.READ),
+    }
+    line.users = {role: post.user for role, post in posts.items()} | {"no post": UserFactory()}
+    return line
+
+
+def addresses():
+    """(name, arguments, methods, who is answered with a page or a redirect after a press).
+
+    Arguments with "branch" stand for the key of the branch's report, others for themselves.
+    """
+    row = ("branch",)
+    moves = [("ratings:move", ("branch", action), "POST", ROW) for action in TRANSITIONS]
+    downloads = [("ratings:download", ("branch", form), "GET", ROW) for form in Form.values]
+    return [
+        ("desk", (), "GET", EVERYONE | {"no post"}),
+        ("choose_post", (), "POST", EVERYONE | {"no post"}),
+        ("ratings:report", row, "GET", ROW),
+        ("ratings:history", row, "GET", ROW),
+        ("ratings:version", ("branch", 1), "GET", ROW),
+        ("ratings:fill", row, "GET POST", ROW),
+        ("ratings:autosave", row, "POST", ROW),
+        ("ratings:preview", row, "GET", ROW),
+        ("ratings:hand_in", row, "GET POST", ROW),
+        *moves,
+        ("ratings:review", row, "GET POST", frozenset({"township", "township reader"})),
+        ("ratings:due", row, "POST", ROW),
+        ("ratings:summary", row, "GET", ROW),
+        ("ratings:recount", row, "GET", ROW),
+        *downloads,
+        ("ratings:mine", (LABEL,), "GET", EVERYONE),
+        ("ratings:queue", (LABEL,), "GET", EVERYONE),
+        ("ratings:batch", (LABEL,), "POST", EVERYONE),
+        ("ratings:remind", (LABEL,), "POST", EVERYONE),
+        ("ratings:own_summary", (LABEL,), "GET", EVERYONE),
+        ("ratings:ledger", (LABEL,), "GET", EVERYONE),
+        ("ratings:cycles", (), "GET", EVERYONE | {"no post"}),
+        ("ratings:new_cycle", (), "GET POST", NOBODY),
+        ("ratings:cycle", (LABEL,), "GET", EVERYONE),
+        ("ratings:cycle_act", (LABEL, "close"), "GET POST", NOBODY),
+        ("rectification:list", (LABEL,), "GET", EVERYONE),
+        ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
+        ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
+        ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
+    ]
+
+
+PUBLIC = {"login", "logout"}
+TECHNICAL = {"gallery"}  # for developers, with DEBUG
+
+
+def names(resolver, namespace=""):
+    for pattern in resolver.url_patterns:
+        if hasattr(pattern, "url_patterns"):
+            inner = pattern.namespace
+            if inner != "admin":
+                yield from names(pattern, f"{inner}:" if inner else namespace)
+        elif pattern.name:
+            yield f"{namespace}{pattern.name}"
+
+
+def test_every_address_is_in_the_table():
+    listed = {name for name, *_ in addresses()} | PUBLIC | TECHNICAL
+
+    assert set(names(get_resolver())) == listed
+
+
+def url_of(world, name, arguments):
+    keys = {"branch": world.of("branch").pk, "unit": world.units["branch"].pk}
+    return reverse(name, args=[keys.get(argument, argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "methods", "answered"),
+    [pytest.param(*row, id=f"{row[0]}-{'-'.join(map(str, row[1]))}") for row in addresses()],
+)
+def test_an_address_answers_whom_it_should_and_does_not_exist_for_others(
+    client, world, name, arguments, methods, answered
+):
+    url, wrong = url_of(world, name, arguments), []
+    for method in methods.split():
+        for role in ROLES:
+            client.logout()
+            if role != "anonymous":
+                client.force_login(world.users[role])
+            response = getattr(client, method.lower())(url, {"action": "accept"})
+            if role == "anonymous":
+                is_right = response.status_code == 302 and response.url.startswith("/login/")
+            elif role in answered:
+                is_right = response.status_code in ANSWERS
+            else:
+                is_right = response.status_code == 404
+            if not is_right:
+                wrong.append((method, role, response.status_code))
+
+    assert wrong == []
+
+
+WRITES = [
+    ("ratings:fill", ("branch",)),
+    ("ratings:autosave", ("branch",)),
+    ("ratings:hand_in", ("branch",)),
+    ("ratings:review", ("branch",)),
+    ("ratings:due", ("branch",)),
+    *[("ratings:move", ("branch", action)) for action in TRANSITIONS],
+]
+
+
+@pytest.mark.parametrize("role", ["branch reader", "sibling", "township reader", "province"])
+@pytest.mark.parametrize(("name", "arguments"), WRITES)
+def test_a_forged_press_changes_nothing(client, line, role, name, arguments):
+    """With everything a page would send, by those who may not."""
+    fill(line.of("branch"))
+    submit(line.of("branch"))
+    unit, _, reads = role.partition(" ")
+    post = appoint(line.units[unit], *([Role.READ] if reads else []))
+    client.force_login(post.user)
+    before = snapshot(line)
+    report = line.of("branch")
+
+    for token in (report.token, report.token - 1, "", "x" * 50, "9" * 40):
+        client.post(
+            url_of(line, name, arguments),
+            {
+                "token": token,
+                "reason": "伪造",
+                "reviewed_grade": "good",
+                "review_reason": "伪造",
+                "features": "伪造",
+                "decide": "accept",
+                "until": "2999-01-01",
+                "below_due_on": timezone.localdate().isoformat(),
+            },
+        )
+
+    assert snapshot(line) == before
+
+
+def snapshot(line):
+    return [
+        list(Report.objects.order_by("pk").values()),
+        list(line.of("branch").versions.values()),
+        line.of("branch").entry.features,
+        list(Organization.objects.order_by("pk").values()),
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/report/999999999999999999999999/",
+        "/report/0/",
+        "/report/1/move/nonsense/",
+        "/9999-99/ledger/",
+        "/organizations/99999999999999999999/",
+        "/report/1/download/annex9/",
+        "/nowhere/",
+        "/report/1/version/99999999999999999999/",
+    ],
+)
+def test_what_does_not_exist_is_a_chinese_404(client, line, path):
+    client.force_login(line.township.user)
+
+    response = client.get(path) if "/move/" not in path else client.post(path)
+
+    assert response.status_code == 404
+    assert "<html" in response.content.decode()
+    assert response["X-Request-ID"] in response.content.decode()
+
+
+def test_a_user_whose_post_ends_sees_nothing_with_the_next_click(client, line):
+    client.force_login(line.township.user)
+    url = reverse("ratings:report", args=[line.of("branch").pk])
+    assert client.get(url).status_code == 200
+
+    line.township.user.appointments.update(ended_on=date(2012, 1, 1))
+
+    assert client.get(url).status_code == 404
+
+
+def test_a_user_moved_to_another_unit_acts_there_at_once(client, line):
+    client.force_login(line.township.user)
+    line.township.user.appointments.update(organization=line.units["county"])
+
+    assert client.get(reverse("ratings:report", args=[line.of("branch").pk])).status_code == 404
+    assert client.get(reverse("ratings:report", args=[line.of("county").pk])).status_code == 200
+
+
+def test_a_forged_choice_of_post_is_ignored(client, line):
+    client.force_login(line.township.user)
+
+    client.post(reverse("choose_post"), {"organization": line.units["province"].pk})
+
+    assert client.get(reverse("ratings:report", args=[line.of("province").pk])).status_code == 404
+
+
+def test_personal_pages_are_not_cached_and_carry_the_strict_policy(client, line):
+    client.force_login(line.township.user)
+
+    response = client.get(reverse("ratings:report", args=[line.of("branch").pk]))
+
+    assert "no-store" in response["Cache-Control"]
+    assert "unsafe" not in response["Content-Security-Policy"]
+    assert response["X-Frame-Options"] == "DENY"
