@@ -1,0 +1,76 @@
+"""Starts the ledger on this machine alone, with demo data. `env.local()` has set the stage."""
+
+import os
+import socket
+import sys
+
+from django.conf import settings
+from django.core.management import BaseCommand, call_command
+from django.db import connections
+
+from ledger_site import demo
+from orgs.models import Organization
+
+HOST = "127.0.0.1"
+
+
+class Command(BaseCommand):
+    help = "在本机启动演示环境：建立密钥和数据库，首次启动时装入虚构数据，然后提供网页服务。"
+
+    def add_arguments(self, parser):
+        parser.add_argument("--port", type=int, default=8000, help="端口，默认 8000")
+        parser.add_argument("--no-serve", action="store_true", help="只准备数据，不提供网页服务")
+
+    def handle(self, *, port, no_serve, verbosity, **options):
+        if not settings.DEMO:
+            self._refuse("quickstart 只用于本机演示，要从命令行用 manage.py quickstart 启动。")
+        listener = None if no_serve else self._listen(port)
+
+        call_command("migrate", interactive=False, verbosity=max(verbosity - 1, 0))
+        if not Organization.objects.exists():
+            self.stdout.write("正在装入演示数据……")
+            demo.load()
+        self._introduce(port, no_serve)
+
+        connections.close_all()
+        if listener:
+            self._serve(listener)
+
+    def _listen(self, port):
+        """Take the port before the data is loaded: a taken one is said at once, and stays ours."""
+        if not 0 < port < 65536:
+            self._refuse(f"端口要在 1 到 65535 之间，现在是 {port}。")
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+            listener.listen()
+        except OSError:
+            self._refuse(f"端口 {port} 已被占用或不能使用，请换一个，例如 --port {port + 1}。")
+        return listener
+
+    def _introduce(self, port, no_serve):
+        self.stdout.write("演示账号（环境和数据均为虚构）：")
+        for label, username, password in demo.ACCOUNTS:
+            self.stdout.write(f"  {label}：账号 {username}，密码 {password}")
+        if not no_serve:
+            self.stdout.write(f"已启动：http://{HOST}:{port}/ （按 Ctrl-C 停止）")
+        self.stdout.flush()  # what follows replaces this process, with all that it has not written
+
+    def _serve(self, listener):
+        """Become gunicorn: one process less to stop, and it ends its workers on any signal."""
+        listener.set_inheritable(True)
+        command = (
+            sys.executable, "-m", "gunicorn", "ledger_site.wsgi",
+            "--bind", f"fd://{listener.fileno()}",
+            "--workers", "2", "--threads", "4",
+            "--graceful-timeout", "5",
+            "--log-level", "warning",
+            "--no-control-socket",
+        )  # fmt: skip
+        os.chdir(settings.BASE_DIR)
+        os.execv(sys.executable, command)  # noqa: S606 - no shell, nothing from outside
+
+    def _refuse(self, reason):
+        self.stderr.write(reason)
+        sys.exit(1)
