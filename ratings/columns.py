@@ -99,7 +99,7 @@ SECRETARY = Field(
     "secretary_name",
     "书记姓名",
     parsers.person,
-    help="书记空缺的留空，并填写空缺起始日期",
+    help="书记空缺的留空",
     is_required=False,  # a check of its own asks for a name or the day the vacancy began
     source_names=("secretary",),
 )
@@ -108,6 +108,7 @@ VACANT_SINCE = Field(
     "书记空缺起始日期",
     _day,
     "date",
+    help="书记空缺时填写",
     is_required=False,
     carries_over=False,
 )
@@ -140,7 +141,7 @@ VENUE_TEXT = Field(
     "venue_text",
     "活动场所情况",
     parsers.short_text(200),
-    help="已建、无，或完工年月，如“2012年8月完工”",
+    help="自动写成，可以修改",
     source_names=("venue_text",),
 )
 VENUE_STATUS = Field(
@@ -153,7 +154,13 @@ VENUE_STATUS = Field(
     source_names=("venue_status",),
 )
 VENUE_DUE = Field(
-    "venue_due_on", "完工日期", _day, "date", is_required=False, source_names=("venue_due",)
+    "venue_due_on",
+    "完工日期",
+    _day,
+    "date",
+    help="在建的填写",
+    is_required=False,
+    source_names=("venue_due",),
 )
 FEATURES = Field(
     "features",
@@ -203,11 +210,19 @@ DEADLINE = Field(
     "deadline_text",
     "整改时限",
     parsers.short_text(60),
-    help="写明年月，如“2012年底”“2012年10月底前”",
+    help="写明年月，如“2012年底”",
     source_names=("deadline",),
     carries_over=False,
 )
-DUE_ON = Field("due_on", "整改时限日期", _day, "date", is_required=False, carries_over=False)
+DUE_ON = Field(
+    "due_on",
+    "整改时限日期",
+    _day,
+    "date",
+    help="由整改时限识别，可以修改",
+    is_required=False,
+    carries_over=False,
+)
 SUPPORT = Field(
     "support_unit",
     "帮扶单位",

@@ -187,8 +187,11 @@ class Report(models.Model):
 
     @property
     def is_overdue(self) -> bool:
+        """As `ReportQuerySet.overdue`, of one report."""
         due = self.due_on
-        return bool(due) and self.is_open and timezone.localdate() > due
+        if not due or not self.is_open or self.order_id or self.parent.state == State.EXCUSED:
+            return False
+        return timezone.localdate() > due
 
     @property
     def days_left(self) -> int | None:

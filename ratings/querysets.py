@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from orgs.choices import Role
 
-from .choices import STANDING_STATES, CycleState, State
+from .choices import OPEN_STATES, STANDING_STATES, CycleState, State
 
 STEP = 4  # digits of a path for each level
 
@@ -101,12 +101,15 @@ class ReportQuerySet(QuerySet):
         return self.direct(post).filter(state=State.SUBMITTED)
 
     def overdue(self, today=None):
-        """Past their day without having been handed in; lateness is a matter of dates (rule 11)."""
+        """Past their day without having been handed in; lateness is a matter of dates (rule 11).
+
+        Neither what a correction order opened again, which was handed in once, nor what lies
+        directly below a unit that is 免报.
+        """
         today = today or timezone.localdate()
         due = Coalesce("extended_to", F("parent__below_due_on"))
-        return self.alias(due_on=due).filter(
-            due_on__lt=today, state__in=(State.DRAFT, State.RETURNED)
-        )
+        late = self.alias(due_on=due).filter(due_on__lt=today, state__in=OPEN_STATES, order=None)
+        return late.exclude(parent__state=State.EXCUSED)
 
     def blocking(self):
         """Neither accepted nor excused: what keeps their superior from reporting (rule 6)."""

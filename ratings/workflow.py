@@ -556,7 +556,7 @@ def write_entries(entries: list[LedgerEntry], names: Iterable[str]) -> None:
     """Write fields of rows that exist and are locked; none for none.
 
     As INSERT … ON CONFLICT UPDATE, which both databases take in their stride; `bulk_update`
-    builds a CASE for each field and row, and needs most of a minute for a township.
+    builds a CASE for each field and row, which was half the time of an import.
     """
     LedgerEntry.objects.bulk_create(
         entries, update_conflicts=True, unique_fields=["report"], update_fields=list(names)

@@ -8,9 +8,9 @@ from django.utils import timezone
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
-from ratings import services
+from ratings import services, workflow
 from ratings.models import Reminder, Report
-from tests.factories import appoint, fill, submit
+from tests.factories import appoint, fill, hand_up, submit
 
 
 def overdue(line, name="branch"):
@@ -121,3 +121,29 @@ def test_a_superior_sets_an_earlier_day_but_no_later_one_than_its_own(line):
         services.set_below_due_on(township, own, by=line.county)
 
     assert line.of("branch").due_on == own - timedelta(days=3)
+
+
+def test_what_a_correction_opened_or_an_excused_unit_holds_is_not_late(line):
+    for name in ("branch", "sibling", "township"):
+        hand_up(line.of(name))
+    services.open_correction(
+        issuer=line.of("county"),
+        rows=[line.of("branch")],
+        fields=["measures"],
+        number="1号",
+        reason="核",
+        by=line.county,
+    )
+    overdue(line)
+
+    assert not line.of("branch").is_overdue
+    assert not Report.objects.overdue().filter(code="B1").exists()
+
+
+def test_below_an_excused_unit_nothing_is_late(line):
+    workflow.move("excuse", line.of("township"), by=line.county, reason="划出")
+    overdue(line)
+
+    assert not line.of("branch").is_overdue
+    assert not Report.objects.overdue().filter(code="B1").exists()
+    assert services.remind([line.of("branch")], by=line.township) == []
