@@ -276,7 +276,11 @@ class DecisionForm(forms.Form):
         self.fields["target_grade"].choices = [("", follow), *Grade.choices]
 
     def decision(self) -> Decision | None:
-        """The decision as entered; the target that goes without saying is written out."""
+        """The decision as entered; the target that goes without saying is written out.
+
+        That is the unit's proposal, or the next grade where the proposal does not fit the
+        reviewed grade or would jump without a reason.
+        """
         self.full_clean()
         entered = self.cleaned_data
         if not entered["reviewed_grade"]:
@@ -285,6 +289,8 @@ class DecisionForm(forms.Form):
         target = Grade(entered["target_grade"]) if entered["target_grade"] else None
         if target is None:
             fits = self.proposed and reviewed.may_target(self.proposed)
+            if fits and self.proposed.rank > reviewed.next.rank:
+                fits = entered["target_reason"]
             target = self.proposed if fits else reviewed.next
         return Decision(reviewed, entered["review_reason"], target, entered["target_reason"])
 

@@ -323,14 +323,11 @@ def excused_paths(report: Report) -> list[str]:
 
 
 def _take_out_excused(report, children, lines) -> None:
+    below = _excused_below(report, {child.pk: {"state": child.state} for child in children})
     for child, line in zip(children, lines, strict=True):
+        out = int(child.is_row_excused) + below[child.pk]
         if child.state == State.EXCUSED:
             out = line.figures.expected
-        else:
-            out = (
-                int(child.is_row_excused)
-                + _excused_below(report, {child.pk: {"state": child.state}})[child.pk]
-            )
         line.figures.expected -= out
         line.figures.excused = out
         if child.state == State.EXCUSED or child.is_row_excused:

@@ -7,265 +7,685 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('orgs', '0001_initial'),
+        ("orgs", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CorrectionOrder',
+            name="CorrectionOrder",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(max_length=60, verbose_name='文号')),
-                ('reason', models.TextField(verbose_name='理由')),
-                ('fields', models.JSONField(verbose_name='可更正的栏目')),
-                ('issued_at', models.DateTimeField(auto_now_add=True, verbose_name='发出时间')),
-                ('closed_at', models.DateTimeField(null=True, verbose_name='办结时间')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.CharField(max_length=60, verbose_name="文号")),
+                ("reason", models.TextField(verbose_name="理由")),
+                ("fields", models.JSONField(verbose_name="可更正的栏目")),
+                ("issued_at", models.DateTimeField(auto_now_add=True, verbose_name="发出时间")),
+                ("closed_at", models.DateTimeField(null=True, verbose_name="办结时间")),
             ],
             options={
-                'verbose_name': '更正通知',
-                'verbose_name_plural': '更正通知',
+                "verbose_name": "更正通知",
+                "verbose_name_plural": "更正通知",
             },
         ),
         migrations.CreateModel(
-            name='Report',
+            name="Report",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('path', models.CharField(max_length=64, verbose_name='层级码')),
-                ('code', models.CharField(max_length=24, verbose_name='代码')),
-                ('name', models.CharField(max_length=120, verbose_name='名称')),
-                ('short_name', models.CharField(max_length=120, verbose_name='简称')),
-                ('kind', models.CharField(choices=[('committee', '党委'), ('working_committee', '党工委'), ('general_branch', '党总支'), ('branch', '党支部')], max_length=20, verbose_name='组织类型')),
-                ('is_rated', models.BooleanField(verbose_name='纳入定级')),
-                ('has_subordinates', models.BooleanField(default=False, verbose_name='有下级')),
-                ('rated_count', models.PositiveIntegerField(default=0, verbose_name='下级应定级数')),
-                ('below_due_on', models.DateField(null=True, verbose_name='下级上报截止日')),
-                ('extended_to', models.DateField(null=True, verbose_name='延期至')),
-                ('state', models.CharField(choices=[('draft', '填报中'), ('submitted', '已上报'), ('accepted', '已审核'), ('returned', '已退回'), ('excused', '免报')], default='draft', max_length=12, verbose_name='状态')),
-                ('token', models.PositiveIntegerField(default=0, verbose_name='修改序号')),
-                ('number', models.PositiveIntegerField(default=0, verbose_name='版本号')),
-                ('was_returned', models.BooleanField(default=False, verbose_name='曾被退回')),
-                ('is_row_excused', models.BooleanField(default=False, verbose_name='本级免报')),
-                ('excuse_reason', models.TextField(blank=True, verbose_name='免报理由')),
-                ('submitted_at', models.DateTimeField(null=True, verbose_name='上报时间')),
-                ('category', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, to='orgs.category', verbose_name='领域类别')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("path", models.CharField(max_length=64, verbose_name="层级码")),
+                ("code", models.CharField(max_length=24, verbose_name="代码")),
+                ("name", models.CharField(max_length=120, verbose_name="名称")),
+                ("short_name", models.CharField(max_length=120, verbose_name="简称")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("committee", "党委"),
+                            ("working_committee", "党工委"),
+                            ("general_branch", "党总支"),
+                            ("branch", "党支部"),
+                        ],
+                        max_length=20,
+                        verbose_name="组织类型",
+                    ),
+                ),
+                ("is_rated", models.BooleanField(verbose_name="纳入定级")),
+                ("has_subordinates", models.BooleanField(default=False, verbose_name="有下级")),
+                (
+                    "rated_count",
+                    models.PositiveIntegerField(default=0, verbose_name="下级应定级数"),
+                ),
+                ("below_due_on", models.DateField(null=True, verbose_name="下级上报截止日")),
+                ("extended_to", models.DateField(null=True, verbose_name="延期至")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "填报中"),
+                            ("submitted", "已上报"),
+                            ("accepted", "已审核"),
+                            ("returned", "已退回"),
+                            ("excused", "免报"),
+                        ],
+                        default="draft",
+                        max_length=12,
+                        verbose_name="状态",
+                    ),
+                ),
+                ("token", models.PositiveIntegerField(default=0, verbose_name="修改序号")),
+                ("number", models.PositiveIntegerField(default=0, verbose_name="版本号")),
+                ("was_returned", models.BooleanField(default=False, verbose_name="曾被退回")),
+                ("is_row_excused", models.BooleanField(default=False, verbose_name="本级免报")),
+                ("excuse_reason", models.TextField(blank=True, verbose_name="免报理由")),
+                ("submitted_at", models.DateTimeField(null=True, verbose_name="上报时间")),
+                (
+                    "category",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="orgs.category",
+                        verbose_name="领域类别",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '报送件',
-                'verbose_name_plural': '报送件',
+                "verbose_name": "报送件",
+                "verbose_name_plural": "报送件",
             },
         ),
         migrations.CreateModel(
-            name='Cycle',
+            name="Cycle",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('year', models.PositiveSmallIntegerField(verbose_name='年度')),
-                ('round', models.PositiveSmallIntegerField(default=1, verbose_name='轮次')),
-                ('title', models.CharField(max_length=120, verbose_name='名称')),
-                ('state', models.CharField(choices=[('preparing', '准备'), ('open', '进行中'), ('closed', '已关闭')], default='preparing', max_length=12, verbose_name='状态')),
-                ('kinds', models.JSONField(blank=True, default=list, help_text='留空表示所有标记为纳入定级的党组织', verbose_name='纳入的组织类型')),
-                ('final_due_on', models.DateField(blank=True, help_text='最高一级的直接下级上报的最后一天', null=True, verbose_name='最高一级收齐日期')),
-                ('days_per_level', models.PositiveSmallIntegerField(default=7, help_text='每低一级，上报截止日提前的天数', verbose_name='每级提前天数')),
-                ('opened_on', models.DateField(blank=True, null=True, verbose_name='开始日期')),
-                ('closed_on', models.DateField(blank=True, null=True, verbose_name='关闭日期')),
-                ('categories', models.ManyToManyField(blank=True, help_text='留空表示全部领域', to='orgs.category', verbose_name='纳入的领域类别')),
-                ('previous', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='next', to='ratings.cycle', verbose_name='上一批次')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("year", models.PositiveSmallIntegerField(verbose_name="年度")),
+                ("round", models.PositiveSmallIntegerField(default=1, verbose_name="轮次")),
+                ("title", models.CharField(max_length=120, verbose_name="名称")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("preparing", "准备"), ("open", "进行中"), ("closed", "已关闭")],
+                        default="preparing",
+                        max_length=12,
+                        verbose_name="状态",
+                    ),
+                ),
+                (
+                    "kinds",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="留空表示所有标记为纳入定级的党组织",
+                        verbose_name="纳入的组织类型",
+                    ),
+                ),
+                (
+                    "final_due_on",
+                    models.DateField(
+                        blank=True,
+                        help_text="最高一级的直接下级上报的最后一天",
+                        null=True,
+                        verbose_name="最高一级收齐日期",
+                    ),
+                ),
+                (
+                    "days_per_level",
+                    models.PositiveSmallIntegerField(
+                        default=7,
+                        help_text="每低一级，上报截止日提前的天数",
+                        verbose_name="每级提前天数",
+                    ),
+                ),
+                ("opened_on", models.DateField(blank=True, null=True, verbose_name="开始日期")),
+                ("closed_on", models.DateField(blank=True, null=True, verbose_name="关闭日期")),
+                (
+                    "categories",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="留空表示全部领域",
+                        to="orgs.category",
+                        verbose_name="纳入的领域类别",
+                    ),
+                ),
+                (
+                    "previous",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="next",
+                        to="ratings.cycle",
+                        verbose_name="上一批次",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '年度批次',
-                'verbose_name_plural': '年度批次',
-                'ordering': ('-year', '-round'),
+                "verbose_name": "年度批次",
+                "verbose_name_plural": "年度批次",
+                "ordering": ("-year", "-round"),
             },
         ),
         migrations.CreateModel(
-            name='LedgerEntry',
+            name="LedgerEntry",
             fields=[
-                ('report', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='entry', serialize=False, to='ratings.report', verbose_name='报送件')),
-                ('secretary_name', models.CharField(blank=True, max_length=60, null=True, verbose_name='书记姓名')),
-                ('secretary_vacant_since', models.DateField(blank=True, null=True, verbose_name='书记空缺起始日期')),
-                ('first_secretary_name', models.CharField(blank=True, max_length=60, null=True, verbose_name='第一书记')),
-                ('basic_info', models.TextField(blank=True, null=True, verbose_name='基本情况')),
-                ('member_count', models.PositiveIntegerField(blank=True, null=True, verbose_name='党员总数')),
-                ('probationary_count', models.PositiveIntegerField(blank=True, null=True, verbose_name='预备党员')),
-                ('female_count', models.PositiveIntegerField(blank=True, null=True, verbose_name='女党员')),
-                ('under35_count', models.PositiveIntegerField(blank=True, null=True, verbose_name='35岁以下党员')),
-                ('college_count', models.PositiveIntegerField(blank=True, null=True, verbose_name='大专及以上党员')),
-                ('team_size', models.PositiveIntegerField(blank=True, null=True, verbose_name='班子成员')),
-                ('floating_member_count', models.PositiveIntegerField(blank=True, null=True, verbose_name='流动党员数')),
-                ('venue_text', models.CharField(blank=True, max_length=200, null=True, verbose_name='活动场所情况')),
-                ('venue_status', models.CharField(blank=True, choices=[('built', '已建'), ('building', '在建'), ('none', '无')], max_length=10, null=True, verbose_name='场所状态')),
-                ('venue_due_on', models.DateField(blank=True, null=True, verbose_name='完工日期')),
-                ('features', models.TextField(blank=True, null=True, verbose_name='主要特点')),
-                ('problems', models.TextField(blank=True, null=True, verbose_name='存在问题')),
-                ('declared_grade', models.CharField(blank=True, choices=[('good', '好'), ('fairly_good', '较好'), ('average', '一般'), ('poor', '较差')], max_length=12, null=True, verbose_name='申报定级类别')),
-                ('proposed_target', models.CharField(blank=True, choices=[('good', '好'), ('fairly_good', '较好'), ('average', '一般'), ('poor', '较差')], max_length=12, null=True, verbose_name='自提晋位升级目标')),
-                ('measures', models.TextField(blank=True, null=True, verbose_name='整改措施')),
-                ('deadline_text', models.CharField(blank=True, max_length=60, null=True, verbose_name='整改时限')),
-                ('due_on', models.DateField(blank=True, null=True, verbose_name='整改时限日期')),
-                ('support_unit', models.CharField(blank=True, max_length=200, null=True, verbose_name='帮扶单位')),
-                ('contact_leader', models.CharField(blank=True, max_length=100, null=True, verbose_name='联系领导')),
-                ('responsible_name', models.CharField(blank=True, max_length=100, null=True, verbose_name='整改责任人')),
-                ('reviewed_grade', models.CharField(blank=True, choices=[('good', '好'), ('fairly_good', '较好'), ('average', '一般'), ('poor', '较差')], max_length=12, null=True, verbose_name='审核定级类别')),
-                ('review_reason', models.TextField(blank=True, verbose_name='审核说明')),
-                ('target_grade', models.CharField(blank=True, choices=[('good', '好'), ('fairly_good', '较好'), ('average', '一般'), ('poor', '较差')], max_length=12, null=True, verbose_name='晋位升级目标')),
-                ('target_reason', models.TextField(blank=True, verbose_name='目标说明')),
-                ('given_grade', models.CharField(blank=True, choices=[('good', '好'), ('fairly_good', '较好'), ('average', '一般'), ('poor', '较差')], max_length=12, null=True, verbose_name='导入文件中的上级定级')),
-                ('explanations', models.JSONField(blank=True, default=dict, verbose_name='情况说明')),
-                ('prefilled', models.JSONField(blank=True, default=list, verbose_name='系统预填的栏目')),
-                ('unread', models.JSONField(blank=True, default=dict, verbose_name='未能识别的填写内容')),
+                (
+                    "report",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="entry",
+                        serialize=False,
+                        to="ratings.report",
+                        verbose_name="报送件",
+                    ),
+                ),
+                (
+                    "secretary_name",
+                    models.CharField(blank=True, max_length=60, null=True, verbose_name="书记姓名"),
+                ),
+                (
+                    "secretary_vacant_since",
+                    models.DateField(blank=True, null=True, verbose_name="书记空缺起始日期"),
+                ),
+                (
+                    "first_secretary_name",
+                    models.CharField(blank=True, max_length=60, null=True, verbose_name="第一书记"),
+                ),
+                ("basic_info", models.TextField(blank=True, null=True, verbose_name="基本情况")),
+                (
+                    "member_count",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="党员总数"),
+                ),
+                (
+                    "probationary_count",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="预备党员"),
+                ),
+                (
+                    "female_count",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="女党员"),
+                ),
+                (
+                    "under35_count",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="35岁以下党员"),
+                ),
+                (
+                    "college_count",
+                    models.PositiveIntegerField(
+                        blank=True, null=True, verbose_name="大专及以上党员"
+                    ),
+                ),
+                (
+                    "team_size",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="班子成员"),
+                ),
+                (
+                    "floating_member_count",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="流动党员数"),
+                ),
+                (
+                    "venue_text",
+                    models.CharField(
+                        blank=True, max_length=200, null=True, verbose_name="活动场所情况"
+                    ),
+                ),
+                (
+                    "venue_status",
+                    models.CharField(
+                        blank=True,
+                        choices=[("built", "已建"), ("building", "在建"), ("none", "无")],
+                        max_length=10,
+                        null=True,
+                        verbose_name="场所状态",
+                    ),
+                ),
+                ("venue_due_on", models.DateField(blank=True, null=True, verbose_name="完工日期")),
+                ("features", models.TextField(blank=True, null=True, verbose_name="主要特点")),
+                ("problems", models.TextField(blank=True, null=True, verbose_name="存在问题")),
+                (
+                    "declared_grade",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("good", "好"),
+                            ("fairly_good", "较好"),
+                            ("average", "一般"),
+                            ("poor", "较差"),
+                        ],
+                        max_length=12,
+                        null=True,
+                        verbose_name="申报定级类别",
+                    ),
+                ),
+                (
+                    "proposed_target",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("good", "好"),
+                            ("fairly_good", "较好"),
+                            ("average", "一般"),
+                            ("poor", "较差"),
+                        ],
+                        max_length=12,
+                        null=True,
+                        verbose_name="自提晋位升级目标",
+                    ),
+                ),
+                ("measures", models.TextField(blank=True, null=True, verbose_name="整改措施")),
+                (
+                    "deadline_text",
+                    models.CharField(blank=True, max_length=60, null=True, verbose_name="整改时限"),
+                ),
+                ("due_on", models.DateField(blank=True, null=True, verbose_name="整改时限日期")),
+                (
+                    "support_unit",
+                    models.CharField(
+                        blank=True, max_length=200, null=True, verbose_name="帮扶单位"
+                    ),
+                ),
+                (
+                    "contact_leader",
+                    models.CharField(
+                        blank=True, max_length=100, null=True, verbose_name="联系领导"
+                    ),
+                ),
+                (
+                    "responsible_name",
+                    models.CharField(
+                        blank=True, max_length=100, null=True, verbose_name="整改责任人"
+                    ),
+                ),
+                (
+                    "reviewed_grade",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("good", "好"),
+                            ("fairly_good", "较好"),
+                            ("average", "一般"),
+                            ("poor", "较差"),
+                        ],
+                        max_length=12,
+                        null=True,
+                        verbose_name="审核定级类别",
+                    ),
+                ),
+                ("review_reason", models.TextField(blank=True, verbose_name="审核说明")),
+                (
+                    "target_grade",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("good", "好"),
+                            ("fairly_good", "较好"),
+                            ("average", "一般"),
+                            ("poor", "较差"),
+                        ],
+                        max_length=12,
+                        null=True,
+                        verbose_name="晋位升级目标",
+                    ),
+                ),
+                ("target_reason", models.TextField(blank=True, verbose_name="目标说明")),
+                (
+                    "given_grade",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("good", "好"),
+                            ("fairly_good", "较好"),
+                            ("average", "一般"),
+                            ("poor", "较差"),
+                        ],
+                        max_length=12,
+                        null=True,
+                        verbose_name="导入文件中的上级定级",
+                    ),
+                ),
+                (
+                    "explanations",
+                    models.JSONField(blank=True, default=dict, verbose_name="情况说明"),
+                ),
+                (
+                    "prefilled",
+                    models.JSONField(blank=True, default=list, verbose_name="系统预填的栏目"),
+                ),
+                (
+                    "unread",
+                    models.JSONField(blank=True, default=dict, verbose_name="未能识别的填写内容"),
+                ),
             ],
             options={
-                'verbose_name': '台账行',
-                'verbose_name_plural': '台账行',
+                "verbose_name": "台账行",
+                "verbose_name_plural": "台账行",
             },
         ),
         migrations.AddField(
-            model_name='report',
-            name='cycle',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reports', to='ratings.cycle', verbose_name='批次'),
+            model_name="report",
+            name="cycle",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="reports",
+                to="ratings.cycle",
+                verbose_name="批次",
+            ),
         ),
         migrations.AddField(
-            model_name='report',
-            name='order',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='chain', to='ratings.correctionorder', verbose_name='更正通知'),
+            model_name="report",
+            name="order",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="chain",
+                to="ratings.correctionorder",
+                verbose_name="更正通知",
+            ),
         ),
         migrations.AddField(
-            model_name='report',
-            name='organization',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reports', to='orgs.organization', verbose_name='党组织'),
+            model_name="report",
+            name="organization",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="reports",
+                to="orgs.organization",
+                verbose_name="党组织",
+            ),
         ),
         migrations.AddField(
-            model_name='report',
-            name='parent',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='ratings.report', verbose_name='上级报送件'),
+            model_name="report",
+            name="parent",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="children",
+                to="ratings.report",
+                verbose_name="上级报送件",
+            ),
         ),
         migrations.AddField(
-            model_name='report',
-            name='previous',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='next', to='ratings.report', verbose_name='上一批次的报送件'),
+            model_name="report",
+            name="previous",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="next",
+                to="ratings.report",
+                verbose_name="上一批次的报送件",
+            ),
         ),
         migrations.AddField(
-            model_name='report',
-            name='submitted_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='上报人'),
+            model_name="report",
+            name="submitted_by",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="上报人",
+            ),
         ),
         migrations.AddField(
-            model_name='report',
-            name='submitted_from',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='orgs.organization', verbose_name='上报操作单位'),
+            model_name="report",
+            name="submitted_from",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="orgs.organization",
+                verbose_name="上报操作单位",
+            ),
         ),
         migrations.AddField(
-            model_name='correctionorder',
-            name='issuer',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='issued_orders', to='ratings.report', verbose_name='发起单位的报送件'),
+            model_name="correctionorder",
+            name="issuer",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="issued_orders",
+                to="ratings.report",
+                verbose_name="发起单位的报送件",
+            ),
         ),
         migrations.AddField(
-            model_name='correctionorder',
-            name='rows',
-            field=models.ManyToManyField(related_name='orders', to='ratings.report', verbose_name='可更正的台账行'),
+            model_name="correctionorder",
+            name="rows",
+            field=models.ManyToManyField(
+                related_name="orders", to="ratings.report", verbose_name="可更正的台账行"
+            ),
         ),
         migrations.CreateModel(
-            name='Reminder',
+            name="Reminder",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('on', models.DateField(default=django.utils.timezone.localdate, verbose_name='日期')),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='时间')),
-                ('text', models.TextField(verbose_name='内容')),
-                ('person_name', models.CharField(max_length=60, verbose_name='催报人姓名')),
-                ('unit_name', models.CharField(max_length=120, verbose_name='催报单位')),
-                ('person', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='催报人')),
-                ('report', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reminders', to='ratings.report', verbose_name='报送件')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "on",
+                    models.DateField(default=django.utils.timezone.localdate, verbose_name="日期"),
+                ),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="时间")),
+                ("text", models.TextField(verbose_name="内容")),
+                ("person_name", models.CharField(max_length=60, verbose_name="催报人姓名")),
+                ("unit_name", models.CharField(max_length=120, verbose_name="催报单位")),
+                (
+                    "person",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="催报人",
+                    ),
+                ),
+                (
+                    "report",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reminders",
+                        to="ratings.report",
+                        verbose_name="报送件",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '催报',
-                'verbose_name_plural': '催报',
-                'ordering': ('-id',),
+                "verbose_name": "催报",
+                "verbose_name_plural": "催报",
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='ReportMove',
+            name="ReportMove",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('action', models.CharField(max_length=20, verbose_name='操作')),
-                ('label', models.CharField(max_length=20, verbose_name='操作名称')),
-                ('source', models.CharField(choices=[('draft', '填报中'), ('submitted', '已上报'), ('accepted', '已审核'), ('returned', '已退回'), ('excused', '免报')], max_length=12, verbose_name='原状态')),
-                ('target', models.CharField(choices=[('draft', '填报中'), ('submitted', '已上报'), ('accepted', '已审核'), ('returned', '已退回'), ('excused', '免报')], max_length=12, verbose_name='新状态')),
-                ('number', models.PositiveIntegerField(default=0, verbose_name='版本号')),
-                ('reason', models.TextField(blank=True, verbose_name='理由')),
-                ('data', models.JSONField(blank=True, default=dict, verbose_name='内容')),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='时间')),
-                ('person_name', models.CharField(max_length=60, verbose_name='人员姓名')),
-                ('unit_name', models.CharField(max_length=120, verbose_name='操作单位名称')),
-                ('mark', models.CharField(blank=True, max_length=20, verbose_name='标记')),
-                ('person', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='人员')),
-                ('report', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='moves', to='ratings.report', verbose_name='报送件')),
-                ('unit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='orgs.organization', verbose_name='操作单位')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("action", models.CharField(max_length=20, verbose_name="操作")),
+                ("label", models.CharField(max_length=20, verbose_name="操作名称")),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("draft", "填报中"),
+                            ("submitted", "已上报"),
+                            ("accepted", "已审核"),
+                            ("returned", "已退回"),
+                            ("excused", "免报"),
+                        ],
+                        max_length=12,
+                        verbose_name="原状态",
+                    ),
+                ),
+                (
+                    "target",
+                    models.CharField(
+                        choices=[
+                            ("draft", "填报中"),
+                            ("submitted", "已上报"),
+                            ("accepted", "已审核"),
+                            ("returned", "已退回"),
+                            ("excused", "免报"),
+                        ],
+                        max_length=12,
+                        verbose_name="新状态",
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(default=0, verbose_name="版本号")),
+                ("reason", models.TextField(blank=True, verbose_name="理由")),
+                ("data", models.JSONField(blank=True, default=dict, verbose_name="内容")),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="时间")),
+                ("person_name", models.CharField(max_length=60, verbose_name="人员姓名")),
+                ("unit_name", models.CharField(max_length=120, verbose_name="操作单位名称")),
+                ("mark", models.CharField(blank=True, max_length=20, verbose_name="标记")),
+                (
+                    "person",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="人员",
+                    ),
+                ),
+                (
+                    "report",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="moves",
+                        to="ratings.report",
+                        verbose_name="报送件",
+                    ),
+                ),
+                (
+                    "unit",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="orgs.organization",
+                        verbose_name="操作单位",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '报送经过',
-                'verbose_name_plural': '报送经过',
-                'ordering': ('-id',),
+                "verbose_name": "报送经过",
+                "verbose_name_plural": "报送经过",
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='ReportVersion',
+            name="ReportVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(verbose_name='版本号')),
-                ('digest', models.CharField(max_length=64, verbose_name='SHA-256')),
-                ('content', models.TextField(verbose_name='内容')),
-                ('totals', models.JSONField(verbose_name='汇总数')),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='上报时间')),
-                ('report', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='ratings.report', verbose_name='报送件')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(verbose_name="版本号")),
+                ("digest", models.CharField(max_length=64, verbose_name="SHA-256")),
+                ("content", models.TextField(verbose_name="内容")),
+                ("totals", models.JSONField(verbose_name="汇总数")),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="上报时间")),
+                (
+                    "report",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="versions",
+                        to="ratings.report",
+                        verbose_name="报送件",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '上报版本',
-                'verbose_name_plural': '上报版本',
+                "verbose_name": "上报版本",
+                "verbose_name_plural": "上报版本",
             },
         ),
         migrations.AddField(
-            model_name='report',
-            name='accepted_version',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ratings.reportversion', verbose_name='审核通过的版本'),
+            model_name="report",
+            name="accepted_version",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="ratings.reportversion",
+                verbose_name="审核通过的版本",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='cycle',
-            constraint=models.UniqueConstraint(fields=('year', 'round'), name='cycle_once_a_year_and_round', violation_error_message='该年度的这一轮次已存在'),
+            model_name="cycle",
+            constraint=models.UniqueConstraint(
+                fields=("year", "round"),
+                name="cycle_once_a_year_and_round",
+                violation_error_message="该年度的这一轮次已存在",
+            ),
         ),
         migrations.AddIndex(
-            model_name='ledgerentry',
-            index=models.Index(fields=['due_on'], name='entry_due_on'),
+            model_name="ledgerentry",
+            index=models.Index(fields=["due_on"], name="entry_due_on"),
         ),
         migrations.AddConstraint(
-            model_name='reminder',
-            constraint=models.UniqueConstraint(fields=('report', 'on'), name='reminder_once_a_day', violation_error_message='今天已经催报过'),
+            model_name="reminder",
+            constraint=models.UniqueConstraint(
+                fields=("report", "on"),
+                name="reminder_once_a_day",
+                violation_error_message="今天已经催报过",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reportversion',
-            index=models.Index(fields=['digest'], name='version_digest'),
+            model_name="reportversion",
+            index=models.Index(fields=["digest"], name="version_digest"),
         ),
         migrations.AddConstraint(
-            model_name='reportversion',
-            constraint=models.UniqueConstraint(fields=('report', 'number'), name='version_number_once'),
+            model_name="reportversion",
+            constraint=models.UniqueConstraint(
+                fields=("report", "number"), name="version_number_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='report',
-            index=models.Index(fields=['parent', 'state'], name='report_queue'),
+            model_name="report",
+            index=models.Index(fields=["parent", "state"], name="report_queue"),
         ),
         migrations.AddIndex(
-            model_name='report',
-            index=models.Index(condition=models.Q(('state', 'excused'), ('is_row_excused', True), _connector='OR'), fields=['cycle', 'path'], name='report_excused'),
+            model_name="report",
+            index=models.Index(
+                condition=models.Q(("state", "excused"), ("is_row_excused", True), _connector="OR"),
+                fields=["cycle", "path"],
+                name="report_excused",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='report',
-            constraint=models.UniqueConstraint(fields=('cycle', 'organization'), name='report_once_a_cycle', violation_error_message='该党组织在本批次已有报送件'),
+            model_name="report",
+            constraint=models.UniqueConstraint(
+                fields=("cycle", "organization"),
+                name="report_once_a_cycle",
+                violation_error_message="该党组织在本批次已有报送件",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='report',
-            constraint=models.UniqueConstraint(fields=('cycle', 'path'), name='report_path_once_a_cycle'),
+            model_name="report",
+            constraint=models.UniqueConstraint(
+                fields=("cycle", "path"), name="report_path_once_a_cycle"
+            ),
         ),
     ]

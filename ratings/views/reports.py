@@ -1,6 +1,7 @@
 """本级上报 and whatever else concerns one report: its state, moves, history and versions."""
 
 from collections import Counter
+from dataclasses import replace
 
 from django.contrib import messages
 from django.http import Http404
@@ -245,12 +246,13 @@ def _entered(request, report, action) -> dict:
         entered["fields"] = [name for name in request.POST.getlist("named") if name in FIELDS]
     if action in ("accept", "regrade") and report.is_rated:
         decision = DecisionForm(request.POST, entry=report.entry).decision()
-        if decision and action == "regrade":  # one reason for whatever it decides
-            decision = workflow.Decision(
-                decision.reviewed_grade,
-                decision.review_reason or entered["reason"],
-                decision.target_grade,
-                decision.target_reason or entered["reason"],
+        if decision and action == "regrade":  # one reason for whatever was chosen
+            reason = entered["reason"]
+            for_target = reason if request.POST.get("target_grade") else ""
+            decision = replace(
+                decision,
+                review_reason=decision.review_reason or reason,
+                target_reason=decision.target_reason or for_target,
             )
         entered["decision"] = decision
     return entered

@@ -263,7 +263,7 @@ def _decide(request, report):
     except TransitionRefused as refusal:
         fresh = visible_report(request, report.pk)
         if not showing.is_done(fresh, action, token, request.post):
-            page = _page(request, fresh, form, str(refusal), action)
+            page = _page(request, fresh, form, str(refusal))
             status = 422 if token == fresh.token else 409
             return render(request, "ratings/review.html", page, status=status)
     label = workflow.label_of(action, report)
@@ -279,7 +279,7 @@ def _decide(request, report):
     return redirect(report)
 
 
-def _page(request, report, form, refusal="", action="") -> dict:
+def _page(request, report, form, refusal="") -> dict:
     post = request.post
     actions = workflow.open_to(report, post)
     why_not = ""
@@ -300,7 +300,6 @@ def _page(request, report, form, refusal="", action="") -> dict:
         "report": report,
         "form": form,
         "refusal": refusal,
-        "refused": action,
         "may_decide": "accept" in actions,
         "why_not": why_not,
         "deciders": [str(user) for user in workflow.deciders(report)] if why_not else [],

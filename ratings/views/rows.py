@@ -173,7 +173,8 @@ def _field(form, name, found) -> dict:
     return {
         "field": form[name],
         "name": name,
-        "findings": found,
+        # Under its own label, and what asks for an explanation stands above the place for it.
+        "findings": [{**one, "label": ""} for one in found if one["severity"] != "explain"],
         "explain": [one for one in found if one["severity"] == "explain"],
         "prefilled": PREFILLED if name in form.prefilled else "",
         "unit": "人" if spec.widget == "number" else "",

@@ -104,6 +104,7 @@ def finding(found: Finding, explanations: Mapping[str, str], url: str = "") -> d
         "code": found.code,
         "field": found.field,
         "label": found.label,
+        "names_itself": found.message.startswith(found.label),
         "message": found.message,
         "explanation": explanations.get(found.code, ""),
     }
