@@ -18,6 +18,7 @@ from .workflow import Decision
 
 LONGEST_KEPT = 20_000  # characters of a text that can't be read and is kept for whoever typed it
 LONGEST_EXPLANATION = 1000
+NAMED, FIELD_REASON = "named", "reason_"  # fields of a return, and before each its own reason
 EXPLAIN = "explain_"  # before the code of the check: the name of an explanation
 
 # The parts of the paper form, in its order: one for each run of columns under the same head.
@@ -257,22 +258,18 @@ class DecisionForm(forms.Form):
 
     reviewed_grade = LenientChoice(label="审核定级类别", choices=Grade.choices)
     review_reason = PlainText(label="与申报等次不同的，写明理由")
-    target_grade = LenientChoice(label="晋位升级目标")
+    target_grade = LenientChoice(
+        label="晋位升级目标", help_text="自提目标不合审核等次的，自动取高一等次"
+    )
     target_reason = PlainText(label="越级的理由")
     reason = PlainText(label="退回理由", help_text="写明哪几项、怎样修改；填报单位会看到")
-    named = forms.MultipleChoiceField(
-        label="需要修改的栏目",
-        required=False,
-        choices=[(c.field.name, c.field.label) for c in COLUMNS if c.field and not c.is_decision],
-        widget=forms.CheckboxSelectMultiple,
-    )
 
     def __init__(self, data=None, *, entry, **options):
         super().__init__(data, **options)
         self.proposed = Grade(entry.proposed_target) if entry and entry.proposed_target else None
         follow = "取审核等次的高一等次"
         if self.proposed:
-            follow = f"自提目标“{self.proposed.label}”（不合审核等次的，取高一等次）"
+            follow = f"按自提目标“{self.proposed.label}”"
         self.fields["target_grade"].choices = [("", follow), *Grade.choices]
 
     def decision(self) -> Decision | None:
@@ -294,7 +291,23 @@ class DecisionForm(forms.Form):
             target = self.proposed if fits else reviewed.next
         return Decision(reviewed, entered["review_reason"], target, entered["target_reason"])
 
-    def named_fields(self) -> list[str]:
-        """Identifiers of the fields a return names."""
-        offered = dict(self.fields["named"].choices)
-        return [name for name in self.data.getlist("named") if name in offered]
+    def returnable(self) -> list[dict]:
+        """The fields a return may name, each with the reason entered for it."""
+        chosen = self.data.getlist(NAMED) if self.is_bound else ()
+        return [
+            {
+                "name": spec.name,
+                "label": spec.label,
+                "is_named": spec.name in chosen,
+                "reason": parsers.clean(self.data.get(f"{FIELD_REASON}{spec.name}", ""))[:200],
+            }
+            for spec in (c.field for c in COLUMNS if c.field and not c.is_decision)
+        ]
+
+    def named_fields(self) -> dict[str, str]:
+        """What a return names: identifier → reason, empty where the field was only ticked."""
+        return {
+            one["name"]: one["reason"]
+            for one in self.returnable()
+            if one["is_named"] or one["reason"]
+        }

@@ -329,15 +329,15 @@ def move_many(
     *,
     by,
     reason: str = "",
-    fields: Iterable[str] = (),
+    fields: Mapping[str, str] | None = None,
     until: date | None = None,
     is_import: bool = False,
 ) -> Outcome:
     """Move reports of one superior together; what can't be moved is named with its reason.
 
-    `fields` are the identifiers a return names, `until` the day of an extension. `is_import`
-    marks moves made from an old ledger. The number of queries does not depend on the number of
-    reports, nor on what is below them.
+    `fields` are the identifiers a return names, each with its reason or an empty text, `until` the
+    day of an extension. `is_import` marks moves made from an old ledger. The number of queries does
+    not depend on the number of reports, nor on what is below them.
     """
     items = {item.pk: item for item in items}
     parents = set(Report.objects.filter(pk__in=items).values_list("parent_id", flat=True))
@@ -354,14 +354,14 @@ def move_many(
         try:
             transition = check(action, report, by)
             check_token(report, item.token)
-            workflow.check_reason(transition, reason)
+            workflow.check_reason(transition, reason or "".join((fields or {}).values()))
             decision = checks.check(report, item, until=until, is_import=is_import)
         except TransitionRefused as refusal:
             outcome.left_out.append((report, str(refusal)))
         else:
             good.append(_Step(report, transition, report.state, decision))
     if good:
-        _write(action, good, by, reason.strip(), list(fields), until, is_import)
+        _write(action, good, by, reason.strip(), dict(fields or {}), until, is_import)
         outcome.moved = [step.report for step in good]
     return outcome
 

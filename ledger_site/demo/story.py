@@ -357,8 +357,11 @@ class _Story:
             "send_back",
             code,
             by=reviewer,
-            reason="整改措施没有逐条对应存在问题，活动场所完工时间请与乡建设办核实。",
-            fields=["measures", "venue_text"],
+            reason="请修改后再报。",
+            fields={
+                "measures": "没有逐条对应存在问题",
+                "venue_text": "完工时间请与乡建设办核实",
+            },
         )
         yield -6, 9
         measures = self.rows[code]["measures"].removesuffix("。")
@@ -370,7 +373,7 @@ class _Story:
             code,
             by=reviewer,
             reason="发展集体经济的措施仍然没有写明项目和资金，请补充后再报。",
-            fields=["measures"],
+            fields={"measures": ""},
         )
 
     def _tushi_waiting(self) -> Iterator[Moment]:

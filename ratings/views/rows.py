@@ -137,6 +137,11 @@ def _page(request, report, form) -> dict:
         by_field.setdefault(one["field"], []).append(one)
     for one in found:
         one["is_open"] = one["severity"] == "explain" and not one["explanation"]
+    returned = showing.last_return(report)
+    for one in returned["named"] if returned else ():
+        if one["reason"]:  # stands at the field as well
+            said = {"severity": "hint", "message": f"上级退回意见：{one['reason']}"}
+            by_field.setdefault(one["name"], []).insert(0, said)
     sheet = showing.form_of(report)
     parts = []
     for title, names in PARTS:
@@ -153,7 +158,7 @@ def _page(request, report, form) -> dict:
         "hints": [f for f in found if f["severity"] == "hint"],
         "blanks": blanks,
         "is_ready": not blanks and not any(f["severity"] == "error" or f["is_open"] for f in found),
-        "returned": showing.last_return(report),
+        "returned": returned,
         "is_for_other": report.organization_id != request.post.organization_id,
         "reviewed_by": showing.superior_name(report),
         "previous": previous,

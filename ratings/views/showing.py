@@ -172,9 +172,10 @@ def said_in(move: ReportMove) -> str:
         lines.append(f"延期至 {move.data['until']}")
     if move.reason:
         lines.append(move.reason)
-    named = [FIELDS[name].label for name in move.data.get("fields", ()) if name in FIELDS]
-    if named:
-        lines.append(f"涉及栏目：{'、'.join(named)}")
+    silent = [one["label"] for one in named_in(move) if not one["reason"]]
+    lines += [f"{one['label']}：{one['reason']}" for one in named_in(move) if one["reason"]]
+    if silent:
+        lines.append(f"涉及栏目：{'、'.join(silent)}")
     return "\n".join(lines)
 
 
@@ -193,12 +194,18 @@ def last_return(report: Report) -> dict | None:
     move = report.moves.filter(action__in=("send_back", "reopen", "correct")).first()
     if move is None:
         return None
-    named = [
-        {"label": FIELDS[name].label, "name": name}
-        for name in move.data.get("fields", ())
-        if name in FIELDS
+    return {"move": move, "named": named_in(move)}
+
+
+def named_in(move: ReportMove) -> list[dict]:
+    """The fields that a return or a correction names, each with its reason, "" without one."""
+    named = move.data.get("fields", ())
+    reasons = named if isinstance(named, dict) else {}
+    return [
+        {"name": name, "label": FIELDS[name].label, "reason": reasons.get(name, "")}
+        for name in FIELDS
+        if name in named
     ]
-    return {"move": move, "named": named}
 
 
 def is_done(report: Report, action: str, token: int, post) -> bool:

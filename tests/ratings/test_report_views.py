@@ -159,7 +159,9 @@ def test_who_only_reads_is_offered_nothing(client, filled):
 def test_the_reason_of_a_return_comes_first_with_links_to_the_fields(client, filled):
     report = filled.of("branch")
     factories.submit(report)
-    workflow.move("send_back", report, by=filled.township, reason="措施太空", fields=["measures"])
+    workflow.move(
+        "send_back", report, by=filled.township, reason="措施太空", fields={"measures": ""}
+    )
     client.force_login(filled.branch.user)
 
     page = client.get(report.get_absolute_url()).content.decode()

@@ -347,3 +347,17 @@ def test_fields_that_were_not_sent_stay_as_they_are(client, line, branch):
     assert entry.features == "只改这一项"
     assert entry.member_count == 75
     assert line.of("branch").state == State.DRAFT
+
+
+def test_the_reason_a_return_gives_for_a_field_stands_at_the_field(client, line, branch):
+    factories.fill(line.of("branch"))
+    factories.submit(line.of("branch"))
+    workflow.move(
+        "send_back", line.of("branch"), by=line.township, fields={"measures": "没有写明资金"}
+    )
+
+    page = client.get(address("fill", line.of("branch")))
+
+    fields = {one["name"]: one for part in page.context["parts"] for one in part["fields"]}
+    assert [f["message"] for f in fields["measures"]["findings"]] == ["上级退回意见：没有写明资金"]
+    assert fields["problems"]["findings"] == []

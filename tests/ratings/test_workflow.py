@@ -203,14 +203,21 @@ def test_recall_goes_back_to_where_the_report_came_from(line):
     first = line.of("branch").state
 
     submit(line.of("branch"))
-    move("send_back", line.of("branch"), by=line.township, reason="措施不具体", fields=["measures"])
+    move(
+        "send_back",
+        line.of("branch"),
+        by=line.township,
+        reason="措施不具体",
+        fields={"measures": "没有写明资金"},
+    )
     submit(line.of("branch"))
     move("recall", line.of("branch"), by=line.branch)
 
     assert (first, line.of("branch").state) == (S.DRAFT, S.RETURNED)
     assert line.of("branch").number == 3
     sent_back = ReportMove.objects.get(action="send_back")
-    assert (sent_back.reason, sent_back.data["fields"]) == ("措施不具体", ["measures"])
+    assert sent_back.reason == "措施不具体"
+    assert sent_back.data["fields"] == {"measures": "没有写明资金"}
 
 
 @pytest.mark.parametrize(
@@ -632,3 +639,14 @@ def test_a_user_without_any_post_is_refused_everything(line):
     assert workflow.open_to(line.of("branch"), nobody) == []
     with pytest.raises(TransitionRefused):
         services.save_row(line.of("branch"), {"features": "x"}, by=nobody)
+
+
+def test_a_return_that_gives_its_reasons_field_by_field_needs_no_other(submitted):
+    move(
+        "send_back",
+        submitted.of("branch"),
+        by=submitted.township,
+        fields={"measures": "没有写明资金", "problems": ""},
+    )
+
+    assert submitted.of("branch").state == S.RETURNED
