@@ -61,6 +61,7 @@ class Task:
     days_left: int | None = None
     reason: ReportMove | None = None  # why a report was given back
     is_urgent: bool = False
+    is_waiting: bool = False  # for others
 
 
 @dataclass
@@ -130,12 +131,10 @@ class _Found:
         self.reminders = list(reminders.order_by("-pk")[:REMINDERS])
 
     def tasks(self, report: Report) -> list[Task]:
-        tasks = []
-        if report.is_open and self.post.has(Role.FILL):
-            tasks.append(self._own_task(report))
-        if self.post.has(Role.REVIEW):
-            tasks += self._review_tasks(report)
-        return tasks
+        """What can be done now stands before what has to wait for others."""
+        own = [self._own_task(report)] if report.is_open and self.post.has(Role.FILL) else []
+        review = self._review_tasks(report) if self.post.has(Role.REVIEW) else []
+        return own + review if own and not own[0].is_waiting else review + own
 
     def _own_task(self, report: Report) -> Task:
         cycle = report.cycle
@@ -164,7 +163,8 @@ class _Found:
         if errors and report.counts_row:
             return Task(f"请填报{cycle}本级台账", fill, "填报", text, **due)
         if waiting:
-            return Task(f"{cycle}还不能上报", mine, "查看名单", text, **due)
+            title = f"{cycle}等下级审核完才能上报"
+            return Task(title, mine, "查看名单", text, is_waiting=True, **due)
         receiver = report.parent.short_name if report.parent_id else "本级另一位审核人员定稿"
         title = f"{cycle}可以上报了"
         text = f"上报后由{receiver}审核。" if report.parent_id else f"上报后由{receiver}。"

@@ -372,8 +372,8 @@ class _Story:
             "send_back",
             code,
             by=reviewer,
-            reason="发展集体经济的措施仍然没有写明项目和资金，请补充后再报。",
-            fields={"measures": ""},
+            reason="请补充后再报。",
+            fields={"measures": "发展集体经济的仍然没有写明项目和资金"},
         )
 
     def _tushi_waiting(self) -> Iterator[Moment]:
