@@ -38,21 +38,12 @@ def appoint(user: User, organization: Organization, *roles: Role, by, is_ledger_
     return made
 
 
-@transaction.atomic
-def end_appointment(appointment: Appointment, *, by, reason: str = "") -> None:
-    """End an appointment today; it counts no more from the next request on."""
-    appointment.ended_on = timezone.localdate()
-    appointment.save(update_fields=["ended_on"])
-    trail.record("end_appointment", "离任", [_act(appointment, reason)], by=by)
-
-
-def _act(appointment: Appointment, reason: str = "") -> trail.Act:
+def _act(appointment: Appointment) -> trail.Act:
     return trail.Act(
         "appointment",
         appointment.pk,
         appointment.organization.code,
         str(appointment),
-        reason,
     )
 
 

@@ -67,9 +67,6 @@ class ReportQuerySet(QuerySet):
         """Everything below the report in its cycle, at any depth, without itself."""
         return self.filter(below(report.path), cycle=report.cycle_id)
 
-    def in_order(self):
-        return self.order_by("path")
-
     def within(self, post):
         """Names and shape: the own subtree and the line upward, whatever was reported."""
         if post is None:

@@ -18,7 +18,6 @@ from . import workflow
 from .choices import State
 from .columns import FIELDS, REPORTED_NAMES
 from .models import CorrectionOrder, LedgerEntry, Reminder, Report
-from .querysets import below
 from .versions import plain
 
 WRITTEN = (*REPORTED_NAMES, "given_grade", "explanations", "prefilled", "unread")
@@ -273,11 +272,3 @@ def reminder_text(report: Report) -> str:
         f"{report.short_name}：{report.cycle}分类定级台账应于{due.month}月{due.day}日24:00前上报，"
         f"目前状态为“{report.get_state_display()}”，请尽快上报。"
     )
-
-
-def rows_below(report: Report):
-    """Rated reports below a report and, where nothing is below it, its own: the rows of a sheet."""
-    rows = Report.objects.filter(below(report.path), cycle=report.cycle_id, is_rated=True)
-    if not report.has_subordinates:
-        rows = Report.objects.filter(pk=report.pk, is_rated=True)
-    return rows.order_by("path")
