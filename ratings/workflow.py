@@ -287,14 +287,12 @@ def locked(pks: Iterable[int]) -> dict[int, Report]:
     """Lock reports in the order of the tree and read them as they are now, by key.
 
     Superiors that are locked too stand in `parent`; `no_key`, since rows that merely refer to a
-    report need not wait.
+    report need not wait. Read by a second query: PostgreSQL joins a row it had to wait for to the
+    rows, order and cycle of the time before the wait.
     """
-    found = (
-        Report.objects.select_for_update(no_key=True, of=("self",))
-        .filter(pk__in=set(pks))
-        .order_by("path")
-        .select_related("cycle", "category", "order", "parent", "entry", "previous__entry")
-    )
+    found = Report.objects.filter(pk__in=set(pks)).order_by("path")
+    list(found.select_for_update(no_key=True).values_list("pk"))
+    found = found.select_related("cycle", "category", "order", "parent", "entry", "previous__entry")
     reports = {report.pk: report for report in found}
     for report in reports.values():
         if report.parent_id in reports:
