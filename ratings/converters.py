@@ -1,3 +1,6 @@
+from django.urls import register_converter
+
+
 class CycleLabel:
     """A cycle in an address: 2012-1. Views look it up among the visible ones."""
 
@@ -9,3 +12,6 @@ class CycleLabel:
 
     def to_url(self, value) -> str:
         return getattr(value, "label", value)  # a cycle or its label
+
+
+register_converter(CycleLabel, "cycle")  # once, for the addresses of every app that imports this

@@ -259,7 +259,7 @@ class DecisionForm(forms.Form):
     reviewed_grade = LenientChoice(label="审核定级类别", choices=Grade.choices)
     review_reason = PlainText(label="与申报等次不同的，写明理由")
     target_grade = LenientChoice(
-        label="晋位升级目标", help_text="自提目标不合审核等次的，自动取高一等次"
+        label="晋位升级目标", help_text="自提目标不合审核等次，或越级而未写理由的，自动取高一等次"
     )
     target_reason = PlainText(label="越级的理由")
     reason = PlainText(label="退回理由", help_text="写明哪几项、怎样修改；填报单位会看到")

@@ -1,9 +1,7 @@
-from django.urls import path, register_converter
+from django.urls import path
 
-from .converters import CycleLabel
+from . import converters  # noqa: F401 - registers <cycle:…>
 from .views import cycles, figures, ledger, reports, review, rows
-
-register_converter(CycleLabel, "cycle")
 
 app_name = "ratings"
 urlpatterns = [

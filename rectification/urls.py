@@ -1,10 +1,8 @@
-from django.urls import path, register_converter
+from django.urls import path
 
-from ratings.converters import CycleLabel
+from ratings import converters  # noqa: F401 - registers <cycle:…>
 
 from . import views
-
-register_converter(CycleLabel, "cycle")
 
 app_name = "rectification"
 urlpatterns = [
