@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
+from orgs.choices import Role
 from ratings.models import Report
 
 SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
@@ -80,7 +81,7 @@ def navigation(request) -> list[dict]:
         address = _address(page, report)
         if address and not (page == FOR_SUPERIORS and not report.has_subordinates):
             item = {"label": label, "url": address, "current": here == page or here in others}
-            if page == FOR_SUPERIORS:
+            if page == FOR_SUPERIORS and request.post.has(Role.REVIEW):
                 item["count"] = Report.objects.awaiting(request.post).of(report.cycle_id).count()
             items.append(item)
     if request.user.is_staff:

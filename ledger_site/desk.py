@@ -17,7 +17,9 @@ from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
 from ratings.choices import Severity, State
 from ratings.models import Cycle, Reminder, Report, ReportMove
-from ratings.workflow import findings_of
+from ratings.querysets import ancestors
+from ratings.views.showing import named_in
+from ratings.workflow import UNDER_EXCUSED, findings_of, namesakes_of
 
 GIVEN_BACK = ("send_back", "reopen", "correct")
 UNDECIDED = (State.DRAFT, State.SUBMITTED, State.RETURNED)
@@ -60,6 +62,7 @@ class Task:
     due_on: date | None = None
     days_left: int | None = None
     reason: ReportMove | None = None  # why a report was given back
+    named: list[dict] = field(default_factory=list)  # the fields a return names, with reasons
     is_urgent: bool = False
     is_waiting: bool = False  # for others
 
@@ -69,9 +72,13 @@ class Work:
     """One open cycle as the post's unit has it."""
 
     report: Report
-    is_overdue: bool
+    days_left: int | None  # None where nothing can be late any more
     next_step: str = ""
     counts: list[dict] = field(default_factory=list)
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.days_left is not None and self.days_left < 0
 
 
 @require_safe
@@ -129,9 +136,17 @@ class _Found:
         open_ones = [r.pk for r in reports if r.is_open]
         reminders = Reminder.objects.filter(report__in=open_ones).select_related("report__cycle")
         self.reminders = list(reminders.order_by("-pk")[:REMINDERS])
+        self.namesakes = namesakes_of([report for report in reports if report.counts_row])
+        above = Q(pk=None)
+        for report in reports:
+            above |= Q(cycle=report.cycle_id, path__in=ancestors(report.path))
+        excused = Report.objects.within(post).filter(above, state=State.EXCUSED)
+        self.excused_above = dict(excused.values_list("cycle", "name"))
 
     def tasks(self, report: Report) -> list[Task]:
         """What can be done now stands before what has to wait for others."""
+        if report.cycle_id in self.excused_above:
+            return []
         own = [self._own_task(report)] if report.is_open and self.post.has(Role.FILL) else []
         review = self._review_tasks(report) if self.post.has(Role.REVIEW) else []
         return own + review if own and not own[0].is_waiting else review + own
@@ -151,12 +166,14 @@ class _Found:
                 title = f"{cycle}材料被退回，请按退回理由修改后重新上报"
             else:
                 title = f"{cycle}材料需要重新上报"
+            move = self.given_back.get(report.pk)
             return Task(
                 title,
                 fill,
                 "修改" if report.counts_row else "查看",
                 text,
-                reason=self.given_back.get(report.pk),
+                reason=move,
+                named=named_in(move) if move else [],
                 is_urgent=True,
                 **due,
             )
@@ -205,7 +222,8 @@ class _Found:
         return sum(self.counts[report.cycle_id][state] for state in UNDECIDED)
 
     def _error_count(self, report: Report) -> int:
-        return sum(1 for f in findings_of(report) if f.severity == Severity.ERROR)
+        found = findings_of(report, self.namesakes)
+        return sum(1 for finding in found if finding.severity == Severity.ERROR)
 
     def _what_blocks(self, report: Report, waiting: int, errors: int) -> str:
         parts = []
@@ -219,8 +237,10 @@ class _Found:
         return "；".join(parts) + "。" if parts else ""
 
     def work(self, report: Report) -> Work:
-        work = Work(report, report.is_overdue, self._next_step(report))
-        if not report.has_subordinates:
+        is_out = report.cycle_id in self.excused_above
+        days_left = report.days_left if report.is_open and not is_out else None
+        work = Work(report, days_left, self._next_step(report))
+        if not report.has_subordinates or is_out:
             return work
         counts, queue = self.counts[report.cycle_id], reverse("ratings:queue", args=[report.cycle])
         late = len(self.late[report.cycle_id])
@@ -240,6 +260,8 @@ class _Found:
 
     def _next_step(self, report: Report) -> str:
         superior = report.parent.name if report.parent_id else ""
+        if report.cycle_id in self.excused_above:
+            return UNDER_EXCUSED.format(self.excused_above[report.cycle_id])
         if report.state == State.EXCUSED:
             return f"免报，不需要办理：{report.excuse_reason}"
         if report.state == State.SUBMITTED:

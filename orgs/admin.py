@@ -1,6 +1,7 @@
 """Technical upkeep of organizations and accounts; everyday work has its own pages.
 
-Nothing here changes the place in the tree, and every change leaves its event.
+Nothing here changes the place in the tree, and every change leaves its event. Beside superusers,
+staff who keep accounts (管理) maintain the organizations of their own subtree and who works there.
 """
 
 from django import forms
@@ -8,11 +9,14 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
+from django.db.models import Q
+from django.utils import timezone
 
 from ledger_site.base import trail
 from ledger_site.base.admin import Listed, ReadOnly
 
 from . import services
+from .choices import Role
 from .models import Appointment, Category, FormerName, Organization, User
 
 admin.site.unregister(Group)  # rights come from appointments
@@ -26,11 +30,42 @@ def doer(request):
     return request.post or trail.WithoutUnit(user.pk, str(user), "系统维护")
 
 
+def manages(request) -> bool:
+    """Whether it is the role 管理, not a right of Django's own, that lets this person in."""
+    post = request.post
+    return request.user.is_staff and post is not None and post.has(Role.MANAGE)
+
+
 class Undeletable(Listed):
     """Nothing with history is deleted (rule 10)."""
 
     def has_delete_permission(self, request, obj=None):
         return False
+
+
+class Kept:
+    """What 管理 maintains too, within `scope`: the records that belong to the post's subtree."""
+
+    def scope(self, records, post):
+        raise NotImplementedError
+
+    def get_queryset(self, request):
+        records = super().get_queryset(request)
+        if request.user.is_superuser or not manages(request):
+            return records
+        return self.scope(records, request.post)
+
+    def has_module_permission(self, request):
+        return super().has_module_permission(request) or manages(request)
+
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) or manages(request)
+
+    def has_change_permission(self, request, obj=None):
+        return super().has_change_permission(request, obj) or manages(request)
+
+    def has_add_permission(self, request):
+        return super().has_add_permission(request) or manages(request)
 
 
 class Audited(Undeletable):
@@ -65,6 +100,9 @@ class CategoryAdmin(Audited, admin.ModelAdmin):
     list_display = ("name", "code", "parent", "sheet_row", "order")
     search_fields = ("name", "code")
 
+    def has_view_permission(self, request, obj=None):
+        return super().has_view_permission(request, obj) or manages(request)  # to choose from
+
     def get_readonly_fields(self, request, obj=None):
         return ("code",) if obj else ()
 
@@ -73,10 +111,31 @@ class FormerNames(ReadOnly, admin.TabularInline):
     model = FormerName
     extra = 0
 
+    def has_view_permission(self, request, obj=None):
+        return True  # with the organization
+
+
+class OrganizationForm(forms.ModelForm):
+    def clean_name(self):
+        """The constraint needs the superior, which is not in the form."""
+        name = self.cleaned_data["name"]
+        siblings = Organization.objects.open().filter(parent=self.instance.parent_id, name=name)
+        if siblings.exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError("同一上级下已有同名党组织，请核对名称")
+        return name
+
+    def clean_closed_on(self):
+        day = self.cleaned_data["closed_on"]
+        below = Organization.objects.open().filter(parent=self.instance)
+        if day and not self.instance.closed_on and below.exists():
+            raise forms.ValidationError("还有没有撤销的下级，请先办理下级的撤销或转隶")
+        return day
+
 
 @admin.register(Organization)
-class OrganizationAdmin(Audited, admin.ModelAdmin):
+class OrganizationAdmin(Kept, Audited, admin.ModelAdmin):
     audit_kind = "organization"
+    form = OrganizationForm
     list_display = ("name", "code", "kind", "category", "is_rated", "closed_on")
     list_filter = ("kind", "category", "is_rated")
     list_select_related = ("category",)
@@ -105,6 +164,9 @@ class OrganizationAdmin(Audited, admin.ModelAdmin):
     def superior(self, organization):
         return organization.parent or "—"
 
+    def scope(self, records, post):
+        return records.own_and_below(post)
+
     def has_add_permission(self, request):
         return False  # a new one is put into the tree by import_orgs
 
@@ -122,9 +184,30 @@ class AppointmentForm(forms.ModelForm):
         model = Appointment
         fields = ("user", "organization", "role", "is_ledger_clerk", "started_on", "ended_on")
 
+    def clean(self):
+        """Also of what stands fixed on the page, which the model's own checks leave out."""
+        entered = super().clean()
+
+        def value(name):
+            return entered[name] if name in entered else getattr(self.instance, name)
+
+        started_on, ended_on = value("started_on"), value("ended_on")
+        if started_on and ended_on and ended_on < started_on:
+            self.add_error("ended_on", "离任日期不能早于任职日期")
+        if self.instance.pk and ended_on is None:
+            same = Appointment.objects.filter(
+                user=self.instance.user_id,
+                organization=self.instance.organization_id,
+                role=self.instance.role,
+                ended_on=None,
+            )
+            if same.exclude(pk=self.instance.pk).exists():
+                self.add_error("ended_on", "该用户在此党组织已有同一角色，不能再恢复这一条")
+        return entered
+
 
 @admin.register(Appointment)
-class AppointmentAdmin(Audited, admin.ModelAdmin):
+class AppointmentAdmin(Kept, Audited, admin.ModelAdmin):
     audit_kind = "appointment"
     form = AppointmentForm
     list_display = ("user", "organization", "role", "is_ledger_clerk", "started_on", "ended_on")
@@ -132,6 +215,16 @@ class AppointmentAdmin(Audited, admin.ModelAdmin):
     list_select_related = ("user", "organization")
     search_fields = ("=user__username", "user__full_name", "=organization__code")
     autocomplete_fields = ("user", "organization")
+
+    def scope(self, records, post):
+        return records.filter(organization__in=Organization.objects.own_and_below(post))
+
+    def formfield_for_foreignkey(self, db_field, request, **kwargs):
+        """Only what could be found in the list: a forged key of another unit is no choice."""
+        if db_field.name in ("user", "organization"):
+            chosen = self.admin_site.get_model_admin(db_field.remote_field.model)
+            kwargs["queryset"] = chosen.get_queryset(request)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request, obj=None):
         """Who holds what where does not change afterwards; an appointment ends, another begins."""
@@ -151,7 +244,7 @@ class AccountChangeForm(UserChangeForm):
 
 
 @admin.register(User)
-class AccountAdmin(Audited, UserAdmin):
+class AccountAdmin(Kept, Audited, UserAdmin):
     audit_kind = "user"
     form, add_form = AccountChangeForm, AccountForm
     list_display = ("username", "full_name", "is_active", "is_staff", "last_login")
@@ -168,6 +261,29 @@ class AccountAdmin(Audited, UserAdmin):
             {"fields": ("is_active", "is_staff", "is_superuser", "last_login", "date_joined")},
         ),
     )
+
+    def scope(self, records, post):
+        """Accounts that work in the subtree alone, and new ones; never those of administrators."""
+        elsewhere = Appointment.objects.filter(
+            Q(ended_on=None) | Q(ended_on__gt=timezone.localdate())
+        ).exclude(organization__in=Organization.objects.own_and_below(post))
+        return records.filter(is_staff=False, is_superuser=False).exclude(
+            pk__in=elsewhere.values("user")
+        )
+
+    def has_change_permission(self, request, obj=None):
+        """Whoever could set a superuser's password would be one."""
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def user_change_password(self, request, id, form_url=""):
+        response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302:
+            user = self.get_object(request, id)
+            act = trail.Act(self.audit_kind, user.pk, "", str(user))
+            trail.record("set_password", "设置密码", [act], by=doer(request))
+        return response
 
     def get_readonly_fields(self, request, obj=None):
         """Only a superuser makes staff and superusers."""

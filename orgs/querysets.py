@@ -22,6 +22,13 @@ class OrganizationQuerySet(TreeQuerySet):
             lft__lt=organization.rght,
         )
 
+    def own_and_below(self, post):
+        """The post's own unit and everything under it; nothing without a post."""
+        if post is None:
+            return self.none()
+        own = post.organization
+        return self.filter(tree_id=own.tree_id, lft__gte=own.lft, lft__lt=own.rght)
+
     def visible_to(self, post):
         """Names and shape: the post's own subtree and the line upward; nothing without one."""
         if post is None:

@@ -64,8 +64,7 @@ def _found(visible, post: Post, chosen):
             Q(name__icontains=text) | Q(short_name__icontains=text) | Q(code__istartswith=text)
         )
     if "lacking" in chosen:
-        own = post.organization  # the line upward is not this unit's to provide for
-        found = found.filter(lft__gte=own.lft, lft__lt=own.rght)
+        found = found.own_and_below(post)  # the line upward is not this unit's to provide for
         found = found.lacking_clerk() if chosen["lacking"] == "clerk" else found.lacking_reviewer()
     return found
 

@@ -188,16 +188,15 @@ class Report(models.Model):
     @property
     def is_overdue(self) -> bool:
         """As `ReportQuerySet.overdue`, of one report."""
-        due = self.due_on
-        if not due or not self.is_open or self.order_id or self.parent.state == State.EXCUSED:
-            return False
-        return timezone.localdate() > due
+        return self.is_open and self.days_left is not None and self.days_left < 0
 
     @property
     def days_left(self) -> int | None:
-        """Days until the last day, negative behind it; None without one."""
+        """Days until the last day, negative behind it; None where nothing can be late."""
         due = self.due_on
-        return (due - timezone.localdate()) // timedelta(days=1) if due else None
+        if not due or self.order_id or self.parent.state == State.EXCUSED:
+            return None
+        return (due - timezone.localdate()) // timedelta(days=1)
 
 
 class LedgerEntry(models.Model):

@@ -16,8 +16,9 @@ from . import versions
 from .choices import State
 from .columns import DECISION_NAMES, FIELDS
 from .models import Report, ReportVersion
-from .querysets import STEP, ancestors
-from .summary import Basis, Summary, summarize
+from .querysets import EXCUSED as IS_EXCUSED
+from .querysets import STEP, ancestors, below
+from .summary import Basis, Summary, excused_paths, summarize
 
 DRAFT, RETURNED, WAITING = "填报中（未上报）", "已退回（未重新上报）", "已上报（待审核）"
 CORRECTING, EXCUSED = "更正中", "免报"
@@ -52,18 +53,29 @@ def is_near(report: Report, post) -> bool:
     )
 
 
-def settled(post) -> Q:
+def settled(own: Report) -> Q:
     """Rows that may be chosen by their values: what is being corrected deeper down shows those of
-    a version, and 免报 shows none."""
-    own = post.organization_id
-    near = (Q(organization=own) | Q(parent__organization=own)) & ~Q(state=State.EXCUSED)
-    return (near | Q(order=None, state=State.ACCEPTED)) & Q(is_row_excused=False)
+    a version, and 免报 shows none. `own` is the report of the unit that looks."""
+    return ~out(own) & (_near(own) | Q(order=None, state=State.ACCEPTED))
 
 
-def settled_state(post) -> Q:
-    """Rows that may be chosen by their state: not by that of a correction deeper down."""
-    own = post.organization_id
-    return Q(organization=own) | Q(parent__organization=own) | Q(order=None)
+def in_state(state: State, own: Report) -> Q:
+    """Rows that are seen in a state: not in that of a correction deeper down."""
+    if state == State.EXCUSED:
+        return out(own)
+    return Q(state=state) & ~out(own) & (_near(own) | Q(order=None))
+
+
+def out(own: Report) -> Q:
+    """Rows below a report, and its own, that are 免报 or lie under 免报, whatever their state."""
+    found = IS_EXCUSED
+    for path in excused_paths(own):
+        found |= below(path)
+    return found
+
+
+def _near(own: Report) -> Q:
+    return Q(pk=own.pk) | Q(parent=own.pk)
 
 
 def as_seen(reports: Iterable[Report], post) -> list[Seen]:

@@ -1,7 +1,5 @@
 """整改: what every unit means to put right, by when and with whose help."""
 
-from itertools import groupby
-
 from django.db.models import Q
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -9,12 +7,11 @@ from django.views.decorators.http import require_safe
 
 from ledger_site.base.paging import page_of
 from ratings import sight
-from ratings.choices import State
 from ratings.filters import unit_choices
 from ratings.models import Report
-from ratings.querysets import STEP, below
+from ratings.querysets import below
 from ratings.views.finding import visible_cycle
-from ratings.views.ledger import DIRECT, clean_path
+from ratings.views.ledger import clean_path, grouped
 
 from .filters import PlanFilters
 from .querysets import due, helped_by
@@ -29,42 +26,35 @@ def rectification(request, cycle):
     units = unit_choices(visible, directs, request.GET.get("unit"))
     filters = PlanFilters(request.GET, unit=units)
     today = timezone.localdate()
-    rows = visible.filter(is_rated=True, is_row_excused=False).exclude(state=State.EXCUSED)
-    rows = _narrowed(rows, visible, filters.chosen, today, post)
+    rows = visible.filter(is_rated=True).exclude(sight.out(own))
+    rows = _narrowed(rows, visible, own, filters.chosen, today)
     rows = rows.select_related("cycle", "parent", "entry", "order")
     page = page_of(rows, request.GET, key="path", clean=clean_path)
-    plans = [_plan(one, today) for one in sight.as_seen(page.rows, post) if one.values]
-    length = len(own.path) + STEP
-    names = {
-        report.path: report.short_name if report.has_subordinates else DIRECT for report in directs
-    }
-    has_groups = any(report.has_subordinates for report in directs)
+    seen = [one for one in sight.as_seen(page.rows, post) if one.values]
     groups = [
-        {"name": name if has_groups else "", "plans": list(members)}
-        for name, members in groupby(
-            plans, key=lambda plan: names.get(plan["report"].path[:length], "")
-        )
+        {"name": name, "plans": [_plan(one, today) for one in members]}
+        for name, members in grouped(seen, own, directs)
     ]
     context = {
         "cycle": cycle,
         "own": own,
         "filters": filters,
         "groups": groups,
-        "count": len(plans),
+        "count": len(seen),
         "pages": page.links,
         "today": today,
     }
     return render(request, "rectification/list.html", context)
 
 
-def _narrowed(rows, visible, chosen, today, post):
+def _narrowed(rows, visible, own, chosen, today):
     if "unit" in chosen:
         unit = visible.filter(pk=chosen["unit"]).first()
         rows = rows.filter(Q(pk=unit.pk) | below(unit.path)) if unit else rows.none()
     if "due" in chosen:
-        rows = rows.filter(sight.settled(post), due(chosen["due"], today))
+        rows = rows.filter(sight.settled(own), due(chosen["due"], today))
     if "helper" in chosen:
-        rows = rows.filter(sight.settled(post), helped_by(chosen["helper"]))
+        rows = rows.filter(sight.settled(own), helped_by(chosen["helper"]))
     return rows
 
 

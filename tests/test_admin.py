@@ -1,6 +1,7 @@
 """/admin: Chinese, plain, and no way around the services."""
 
 import re
+from datetime import date
 
 import pytest
 from django.contrib import admin
@@ -8,10 +9,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ledger_site.base.models import AuditEvent
+from orgs.choices import Role
 from orgs.models import Appointment, Category, FormerName, Organization, User
 from ratings.choices import State
 from ratings.models import Cycle, LedgerEntry, Report
-from tests.factories import PASSWORD, UserFactory, fill, hand_up
+from tests.factories import PASSWORD, UserFactory, appoint, fill, hand_up
 
 
 @pytest.fixture
@@ -162,3 +164,153 @@ def test_a_third_level_of_categories_is_refused_in_chinese(client, root, line):
 
     assert not Category.objects.filter(code="b").exists()
     assert re.search("[\u4e00-\u9fff]", str(response.context["adminform"].form.errors["parent"]))
+
+
+@pytest.mark.parametrize(
+    ("unit", "changed", "field"),
+    [
+        ("branch", {"name": "甲县乙乡丁村党支部"}, "name"),  # its sibling's
+        ("township", {"closed_on": "2020-01-01"}, "closed_on"),  # with branches below it
+    ],
+)
+def test_what_the_tree_does_not_bear_is_refused_in_chinese(
+    client, root, line, unit, changed, field
+):
+    before = Organization.objects.filter(pk=line.units[unit].pk).values().get()
+
+    response = client.post(
+        address(line.units[unit]), organization_form(line.units[unit], **changed)
+    )
+
+    errors = response.context["adminform"].form.errors
+    assert list(errors) == [field]
+    assert re.search("[\u4e00-\u9fff]", str(errors))
+    assert Organization.objects.filter(pk=line.units[unit].pk).values().get() == before
+
+
+@pytest.mark.parametrize("ended_on", ["1990-01-01", ""])
+def test_an_appointment_ends_after_it_began_and_is_not_revived_beside_another(
+    client, root, line, ended_on
+):
+    now = Appointment.objects.get(user=line.branch.user, role=Role.FILL)
+    past = Appointment.objects.create(
+        user=now.user,
+        organization=now.organization,
+        role=Role.FILL,
+        started_on=date(2011, 1, 1),
+        ended_on=date(2012, 1, 1),
+    )
+
+    response = client.post(address(past), {"ended_on": ended_on})
+
+    assert list(response.context["adminform"].form.errors) == ["ended_on"]
+    assert Appointment.objects.get(pk=past.pk).ended_on == date(2012, 1, 1)
+
+
+def password_page(user):
+    return reverse("admin:auth_user_password_change", args=[user.pk])
+
+
+NEW_PASSWORD = {
+    "password1": "xin-mima-2012",
+    "password2": "xin-mima-2012",
+    "usable_password": "true",
+}
+
+
+def test_a_password_set_by_an_administrator_is_in_the_trail_without_the_password(
+    client, root, line
+):
+    user = line.branch.user
+
+    client.post(password_page(user), NEW_PASSWORD)
+
+    user.refresh_from_db()
+    assert user.check_password("xin-mima-2012")
+    event = AuditEvent.objects.get(action="set_password")
+    assert (event.object_id, event.object_name, event.data) == (user.pk, str(user), {})
+
+
+@pytest.fixture
+def keeper(client, line):
+    """Staff with 管理 at the township and no right of Django's own, signed in."""
+    user = UserFactory(is_staff=True)
+    appoint(line.units["township"], Role.MANAGE, user=user)
+    client.force_login(user)
+    return user
+
+
+def listed(client, name):
+    response = client.get(reverse(f"admin:{name}_changelist"))
+    return {record.pk for record in response.context["cl"].queryset}
+
+
+def test_who_keeps_accounts_maintains_the_own_subtree_and_who_works_there_alone(
+    client, keeper, line
+):
+    everywhere = appoint(line.units["branch"]).user
+    appoint(line.units["province"], Role.READ, user=everywhere)
+    fresh = UserFactory()
+
+    units = {line.units[name].pk for name in ("township", "branch", "sibling")}
+    users = {post.user.pk for post in (line.township, line.branch, line.sibling)} | {fresh.pk}
+    assert listed(client, "orgs_organization") == units
+    assert listed(client, "orgs_user") == users
+    in_units = Appointment.objects.filter(organization__in=units)
+    assert listed(client, "orgs_appointment") == set(in_units.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("name", ["ratings_report", "ratings_ledgerentry", "base_auditevent"])
+def test_who_keeps_accounts_sees_no_ledger_and_no_trail_in_the_admin(client, keeper, name):
+    assert client.get(reverse(f"admin:{name}_changelist")).status_code == 403
+
+
+def test_who_keeps_accounts_appoints_only_within_the_own_subtree(client, keeper, line):
+    fresh = UserFactory()
+    entered = {"role": Role.FILL, "started_on": "2012-01-01"}
+    url = reverse("admin:orgs_appointment_add")
+
+    client.post(url, {**entered, "user": fresh.pk, "organization": line.units["county"].pk})
+    client.post(url, {**entered, "user": keeper.pk, "organization": line.units["branch"].pk})
+    client.post(
+        url, {**entered, "user": line.county.user.pk, "organization": line.units["branch"].pk}
+    )
+    client.post(url, {**entered, "user": fresh.pk, "organization": line.units["branch"].pk})
+
+    made = Appointment.objects.filter(started_on="2012-01-01")
+    assert list(made.values_list("user", "organization")) == [(fresh.pk, line.units["branch"].pk)]
+    event = AuditEvent.objects.get(object_kind="appointment")
+    assert (event.person_id, event.unit_code) == (keeper.pk, "T")
+
+
+@pytest.mark.parametrize("whose", ["county", "root"])
+def test_who_keeps_accounts_sets_no_password_above_the_own_unit(client, keeper, line, whose):
+    user = line.county.user if whose == "county" else UserFactory(is_superuser=True)
+
+    client.post(password_page(user), NEW_PASSWORD)
+
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
+def test_staff_without_the_role_keep_nothing(client, line):
+    user = UserFactory(is_staff=True)
+    appoint(line.units["township"], Role.FILL, Role.REVIEW, user=user)
+    client.force_login(user)
+
+    assert client.get(reverse("admin:orgs_user_changelist")).status_code == 403
+    assert client.get(reverse("admin:orgs_organization_changelist")).status_code == 403
+
+
+def test_staff_who_may_change_users_set_no_superusers_password(client, line):
+    from django.contrib.auth.models import Permission
+
+    staff, superuser = UserFactory(is_staff=True), UserFactory(is_superuser=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__in=("change_user", "view_user")))
+    client.force_login(staff)
+
+    response = client.post(password_page(superuser), NEW_PASSWORD)
+
+    superuser.refresh_from_db()
+    assert response.status_code == 403
+    assert superuser.check_password(PASSWORD)

@@ -29,10 +29,12 @@ def page_of(
     """The page of the queryset `rows` that the QueryDict `params` asks for, in the order of `key`.
 
     `key` is unique among the rows. What `clean` does not take (None) is the first page, and so is
-    whatever is asked before it.
+    whatever is asked before it; what is asked behind the last row is the last page.
     """
     after, before = clean(params.get("after")), clean(params.get("before"))
     is_last = params.get("page") == "last"
+    if after is not None and before is None and not rows.filter(**{f"{key}__gt": after}).exists():
+        is_last = True
     number = whole(params.get("n"))  # None: not known, coming back from the last page
     found, has_previous, has_next = [], False, False
     if before is not None or is_last:

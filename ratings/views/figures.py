@@ -23,6 +23,8 @@ from ..workflow import act_of
 from .finding import visible_cycle, visible_report
 
 NOTHING_YET = "尚未上报，没有可以查看的汇总数"
+REVIEWING = "本级尚未上报：以下只含已审核通过的直接下级，随审核进度变化，只有本级可以看到。"
+UNDECIDED = "本级没有下级，以下是本级自己的一行；上级审核通过后才计入已定级。"
 SHORT_DIGEST = 12
 
 
@@ -62,6 +64,7 @@ def _page(request, report):
         "basis": found.basis.value,
         "at": found.version.at if found.version else timezone.now(),
         "digest": found.version and found.version.digest[:SHORT_DIGEST],
+        "own_note": REVIEWING if report.has_subordinates else UNDECIDED,
         "is_given_back": bool(found.version) and not is_own and not report.is_standing,
         "compositions": [
             ("申报", bar(found.total.declared)),
@@ -120,6 +123,8 @@ def _row(line: figures.Line, number: int, links) -> dict:
         note = ""
     else:
         note = dict(MISSING)[line.state]
+    if line.figures.excused and not line.note:
+        note = f"{note}；" * bool(note) + f"其中免报 {line.figures.excused}"
     return {"number": number, "name": line.name, "url": url, "note": note} | _numbers(line.figures)
 
 

@@ -67,7 +67,10 @@ def ledger(request, cycle):
             "full_hidden": [{"name": "view", "value": "full"}],
             "head": _head() if is_full else [label for _, label in COMPACT],
             "width": len(COLUMNS) if is_full else len(COMPACT) + 1,
-            "groups": _grouped(seen, own, directs, is_full, post),
+            "groups": [
+                {"name": name, "rows": [_row(one, is_full, post, own) for one in members]}
+                for name, members in grouped(seen, own, directs)
+            ],
             "count": len(seen),
             "pages": page.links,
         },
@@ -84,15 +87,15 @@ def _narrowed(rows, own, chosen, post):
     if "category" in chosen:
         rows = rows.filter(category__sheet_row=chosen["category"])
     if "declared" in chosen or "reviewed" in chosen:
-        rows = rows.filter(sight.settled(post))
+        rows = rows.filter(sight.settled(own))
     if "declared" in chosen:
         rows = rows.filter(entry__declared_grade=chosen["declared"])
     if "reviewed" in chosen:
         rows = rows.filter(entry__reviewed_grade=chosen["reviewed"])
     if "state" in chosen:
-        rows = rows.filter(sight.settled_state(post), state=chosen["state"])
+        rows = rows.filter(sight.in_state(chosen["state"], own))
     if "overdue" in chosen:
-        rows = rows.overdue()
+        rows = rows.overdue().exclude(sight.out(own))
     if "q" in chosen:
         text = chosen["q"]
         rows = rows.filter(
@@ -114,7 +117,7 @@ def _head() -> dict:
     return {"first": first, "second": second, "name": COLUMNS[0].heading}
 
 
-def _grouped(seen, own, directs, is_full, post) -> list[dict]:
+def grouped(seen, own, directs) -> list[tuple[str, list[sight.Seen]]]:
     """Rows under the name of the direct subordinate they belong to, as the sheets have them.
 
     Without headings where no direct subordinate has anything below it.
@@ -124,21 +127,19 @@ def _grouped(seen, own, directs, is_full, post) -> list[dict]:
     length = len(own.path) + STEP
 
     def heading(one):
+        """Neighbours may have one short name: the path tells them apart."""
         direct = by_path.get(one.report.path[:length])
         if not has_groups or direct is None:
-            return ""
-        return direct.short_name if direct.has_subordinates else DIRECT
+            return "", ""
+        return (direct.path, direct.short_name) if direct.has_subordinates else ("", DIRECT)
 
-    return [
-        {"name": name, "rows": [_row(one, is_full, post, length) for one in members]}
-        for name, members in groupby(seen, key=heading)
-    ]
+    return [(name, list(members)) for (_, name), members in groupby(seen, key=heading)]
 
 
-def _row(one: sight.Seen, is_full: bool, post, length: int) -> dict:
+def _row(one: sight.Seen, is_full: bool, post, own) -> dict:
     report = one.report
     names = [c.field.name for c in COLUMNS[1:]] if is_full else [name for name, _ in COMPACT]
-    is_deep = len(report.path) > length + STEP
+    is_deep = len(report.path) > len(own.path) + 2 * STEP  # below what the heading names
     return {
         "report": report,
         "superior": report.parent.short_name if is_deep else "",
