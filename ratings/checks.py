@@ -20,6 +20,15 @@ JUMP = 0.5  # share by which the number of members may differ from the last cycl
 RESIDENT = frozenset({"village", "community"})  # categories to which a 第一书记 is sent
 
 
+# Which checks may ask for an explanation, and the field each is about.
+EXPLAINED = {
+    "jump": "member_count",
+    "vacant": "secretary_vacant_since",
+    "namesake": "secretary_name",
+    "far": "deadline_text",
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     severity: Severity

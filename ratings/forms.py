@@ -12,6 +12,7 @@ from typing import Any
 from django import forms
 
 from . import columns, parsers
+from .checks import EXPLAINED
 from .choices import Grade, Venue
 from .columns import COLUMNS, COUNTS, FACTS, PLAN, REPORTED, REPORTED_NAMES
 from .workflow import Decision
@@ -112,7 +113,7 @@ class BaseRowForm(forms.Form):
         sent = {
             key.removeprefix(EXPLAIN): parsers.clean(str(self.data[key]))[:LONGEST_EXPLANATION]
             for key in self.data
-            if key.startswith(EXPLAIN) and key.removeprefix(EXPLAIN) in EXPLAINED_CODES
+            if key.startswith(EXPLAIN) and key.removeprefix(EXPLAIN) in EXPLAINED
         }
         return {code: text for code, text in {**self.entry.explanations, **sent}.items() if text}
 
@@ -139,7 +140,6 @@ RowForm = type(
     (BaseRowForm,),
     {"__doc__": BaseRowForm.__doc__, **{spec.name: CellField(spec) for spec in REPORTED}},
 )
-EXPLAINED_CODES = frozenset({"jump", "vacant", "namesake", "far"})
 
 
 def texts_of(row: Mapping[str, Any], unread: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
 from . import workflow
+from .checks import EXPLAINED
 from .choices import State
 from .columns import FIELDS, REPORTED_NAMES
 from .models import CorrectionOrder, LedgerEntry, Reminder, Report
@@ -101,6 +102,21 @@ def save_row(report: Report, values: Mapping[str, Any], *, by, token: int | None
     return saved.reports[0]
 
 
+def _touched(report: Report, values: Mapping[str, Any], names: list[str]) -> list[str]:
+    """Fields a change is about: an unread text and an explanation count as their field."""
+    touched = [name for name in names if name in FIELDS]
+    if "unread" in names:
+        touched += _changed_keys(report.entry.unread, values["unread"])
+    if "explanations" in names:
+        codes = _changed_keys(report.entry.explanations, values["explanations"])
+        touched += [EXPLAINED[code] for code in codes if code in EXPLAINED]
+    return touched
+
+
+def _changed_keys(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return [key for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
 @dataclass
 class Saved:
     reports: list[Report]
@@ -122,7 +138,7 @@ def save_rows(changes: Iterable[RowChange], *, by, is_import=False, given=None) 
         change = changes[pk]
         try:
             names = changed_names(report.entry, change.values) if report.is_rated else []
-            check_edit(report, by, [name for name in names if name in FIELDS])
+            check_edit(report, by, _touched(report, change.values, names))
             if report.parent_id not in under:
                 workflow._check_not_under_excused(report)
                 under[report.parent_id] = False

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Iterator
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, Sum, When
+from django.db.models.functions import Coalesce, Length, Substr
 
 from ledger_site.base.db import snapshot
 
 from . import versions
 from .choices import STANDING_STATES, State
-from .models import Report, ReportVersion
-from .querysets import ancestors
+from .models import Report, ReportMove, ReportVersion
+from .querysets import STEP, ancestors
 
 CHUNK = 2000
 
@@ -21,11 +22,32 @@ def verify() -> list[str]:
     Memory grows with the widest family of organizations, not with the province.
     """
     with snapshot():
-        return [*_states(), *_digests(), *_standing()]
+        return [*_copy(), *_states(), *_digests(), *_standing()]
 
 
 def _place(report: Report) -> str:
     return f"{report.cycle.label} {report.name}（{report.code}）"
+
+
+def _copy() -> Iterator[str]:
+    """Paths, and the counts that rest on them, are those of the superiors and subordinates."""
+    own = Case(When(children__is_rated=True, then=1), default=0)
+    reports = Report.objects.select_related("cycle").order_by("cycle", "path")
+    wrong = (
+        reports.exclude(parent=None)
+        .annotate(above=Substr("path", 1, Length("path") - STEP))
+        .exclude(above=F("parent__path"))
+    )
+    for report in wrong.iterator(CHUNK):
+        yield f"{_place(report)}：层级码与上级不符"
+    counted = reports.annotate(
+        below=Coalesce(Sum(own + F("children__rated_count")), 0), children_count=Count("children")
+    )
+    for report in counted.exclude(below=F("rated_count")).iterator(CHUNK):
+        yield f"{_place(report)}：应定级数为{report.rated_count}，下级相加为{report.below}"
+    is_leaf = Q(children_count=0, has_subordinates=True)
+    for report in counted.filter(is_leaf | Q(children_count__gt=0, has_subordinates=False)):
+        yield f"{_place(report)}：有无下级的标记与下级不符"
 
 
 def _states() -> Iterator[str]:
@@ -83,12 +105,12 @@ def _standing() -> Iterator[str]:
     ):
         yield f"{_place(report)}：找不到第{report.number}版"
     reports = (
-        Report.objects.filter(Q(state__in=STANDING_STATES) & Q(order=None))
+        Report.objects.filter(state__in=STANDING_STATES)
         .order_by("cycle", "-path")
         .select_related("cycle", "category", "entry", "accepted_version")
     )
     for chunk in _chunks(reports.iterator(CHUNK)):
-        by_key = _newest(chunk)
+        by_key, decided = _newest(chunk), _decided(chunk)
         below = versions.subordinates_of([report for report in chunk if report.has_subordinates])
         for report in chunk:
             version = by_key.get(report.pk)
@@ -96,6 +118,10 @@ def _standing() -> Iterator[str]:
                 continue  # told above
             content = json.loads(version.content)
             yield from _differences(report, version, content, below.get(report.pk, []))
+            entry = getattr(report, "entry", None)
+            said = decided.get(report.pk)
+            if entry and said and said != {name: getattr(entry, name) for name in said}:
+                yield f"{_place(report)}：审核结果与报送经过中的决定不符"
 
 
 def _chunks(reports) -> Iterator[list[Report]]:
@@ -115,11 +141,20 @@ def _newest(reports) -> dict[int, ReportVersion]:
     return {v.report_id: v for v in stored if v.number == wanted[v.report_id]}
 
 
+def _decided(reports) -> dict[int, dict]:
+    """The newest decision on each accepted report, as its history has it."""
+    accepted = [report.pk for report in reports if report.state == State.ACCEPTED]
+    moves = ReportMove.objects.filter(report__in=accepted, action__in=("accept", "regrade"))
+    found = moves.order_by("pk").values_list("report", "data")
+    return {report: data["decision"] for report, data in found if data.get("decision")}
+
+
 def _differences(report, version, content, subordinates) -> Iterator[str]:
     place = _place(report)
     if report.state == State.ACCEPTED and report.accepted_version_id != version.pk:
         yield f"{place}：审核通过的不是最新的第{version.number}版"
-    row = versions.row_content(report.entry) if report.is_rated and report.counts_row else None
+    entry = getattr(report, "entry", None)
+    row = versions.row_content(entry) if entry and report.counts_row else None
     if content["row"] != row:
         names = [
             name

@@ -110,8 +110,8 @@ def _subordinate(child: Mapping[str, Any]) -> dict[str, Any]:
     else:
         excused = int(child["is_row_excused"])
         if is_accepted:
-            counts.update(totals["counts"])
-            excused += totals["excused"]
+            counts.update(totals.get("counts", {}))
+            excused += totals.get("excused", 0)
             if row_counts:
                 decision = {name: child[f"entry__{name}"] for name in DECISION_NAMES}
                 counts[

@@ -140,6 +140,10 @@ def check(action: str, report: Report, by) -> Transition:
     move = workflow.check(TRANSITIONS, action, report, by)
     if action == "include" and not (report.state == S.EXCUSED or report.is_row_excused):
         raise TransitionRefused("该党组织没有免报，不需要恢复")
+    if report.parent_id is None and action == "extend":
+        raise TransitionRefused("最高一级没有上报截止日，不需要延期")
+    if report.parent_id is None and action == "excuse" and _after_excuse(report) == S.EXCUSED:
+        raise TransitionRefused("最高一级不能免报")
     if action == "excuse" and report.is_row_excused:
         raise TransitionRefused("本级台账行已经免报")
     if move.actor is Actor.SUPERIOR:
@@ -467,8 +471,6 @@ def _settled(entry, decision: Decision | None, *, is_regrade=False) -> Decision:
 def _check_extension(report, until):
     if until is None:
         raise TransitionRefused("请填写延期至哪一天")
-    if report.parent_id is None:
-        raise TransitionRefused("最高一级没有上报截止日，不需要延期")
     if until < timezone.localdate():
         raise TransitionRefused("延期的日期不能早于今天")
     if report.due_on and until <= report.due_on:

@@ -33,10 +33,13 @@ def page_of(
     """
     after, before = clean(params.get("after")), clean(params.get("before"))
     is_last = params.get("page") == "last"
-    if after is not None and before is None and not rows.filter(**{f"{key}__gt": after}).exists():
-        is_last = True
     number = whole(params.get("n"))  # None: not known, coming back from the last page
     found, has_previous, has_next = [], False, False
+    if after is not None and before is None and not is_last:
+        found = list(rows.filter(**{f"{key}__gt": after}).order_by(key)[: size + 1])
+        has_previous, has_next = True, len(found) > size
+        found = found[:size]
+        is_last = not found  # behind the last row
     if before is not None or is_last:
         earlier = rows.order_by(f"-{key}")
         if not is_last:
@@ -44,14 +47,11 @@ def page_of(
         found = list(earlier[: size + 1])
         has_previous, has_next = len(found) > size, not is_last
         found = found[:size][::-1]
-    if len(found) < size and not is_last:
-        has_previous = after is not None and before is None
-        later = rows.filter(**{f"{key}__gt": after}) if has_previous else rows
-        found = list(later.order_by(key)[: size + 1])
+    if len(found) < size and not has_previous and not is_last:  # the first page
+        found = list(rows.order_by(key)[: size + 1])
         has_next = len(found) > size
         found = found[:size]
-        if not has_previous:
-            number = 1
+        number = 1
 
     def address(**changed):
         query = params.copy()

@@ -57,7 +57,7 @@ def record(action: str, label: str, acts: list[Act], *, by: Doer) -> None:
             object_kind=act.kind,
             object_id=act.object_id,
             object_code=act.code,
-            object_name=act.name,
+            object_name=act.name[: AuditEvent._meta.get_field("object_name").max_length],
             reason=act.reason,
             data=act.data,
             request_number=request_number.get(),

@@ -49,6 +49,14 @@ class CycleForm(forms.ModelForm):
         widget=forms.CheckboxSelectMultiple,
         help_text="不选表示所有标记为纳入定级的党组织",
     )
+    # Among known choices: a forged key beyond 64 bits would stop SQLite in a model field.
+    categories = forms.TypedMultipleChoiceField(
+        label="纳入的领域类别",
+        coerce=int,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="不选表示全部领域",
+    )
 
     class Meta:
         model = Cycle
@@ -64,20 +72,17 @@ class CycleForm(forms.ModelForm):
         )
         widgets = {
             "final_due_on": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-            "categories": forms.CheckboxSelectMultiple,
         }
         labels = {"previous": "上一批次（用于预填和比较）"}
-        help_texts = {
-            "title": "不填则写作“2026年度”“2026年度第2次”",
-            "categories": "不选表示全部领域",
-        }
+        help_texts = {"title": "不填则写作“2026年度”“2026年度第2次”"}
 
     def __init__(self, *args, cycles, **kwargs):
         super().__init__(*args, label_suffix="", **kwargs)
         self.fields["title"].required = False
         self.fields["previous"].queryset = cycles
         self.fields["previous"].empty_label = "无"
-        self.fields["categories"].queryset = Category.objects.order_by("order", "pk")
+        categories = Category.objects.order_by("order", "pk")
+        self.fields["categories"].choices = [(one.pk, str(one)) for one in categories]
 
     def clean_year(self):
         year = self.cleaned_data["year"]
@@ -161,6 +166,7 @@ def cycle(request, cycle):
         "report": report,
         "kinds": "、".join(Kind(kind).label for kind in cycle.kinds if kind in Kind.values),
         "categories": categories,
+        "sees_previous": _cycles(post).filter(pk=cycle.previous_id).exists(),
         "progress": [
             {"label": label, "count": found.get(state, 0), "unit": "个"}
             for state, label in State.choices

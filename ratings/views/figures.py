@@ -79,7 +79,7 @@ def _page(request, report):
         ],
         "missing": _missing(found.lines),
         "forms": Form.choices,
-        "may_recount": is_own or report.state in STANDING_STATES,
+        "may_recount": _may_recount(request.post, report),
         "parent": _seen_parent(request.post, report),
     }
     return render(request, "ratings/summary.html", context)
@@ -152,12 +152,21 @@ def _waits(line, state) -> bool:
     return not line.is_counted and line.state == state
 
 
+def _may_recount(post, report) -> bool:
+    """Where the rows as they are now may be seen: not those that a correction writes deeper down,
+    before it has come up."""
+    if report.organization_id == post.organization_id:
+        return True
+    is_settled = report.order_id is None or sight.is_near(report, post)
+    return report.state in STANDING_STATES and is_settled
+
+
 @require_safe
 def recount(request, pk):
     """核对: the totals beside a count of the rows that are decided now, line by line."""
     report = _with_figures(request, pk)
     is_own = report.organization_id == request.post.organization_id
-    if not is_own and report.state not in STANDING_STATES:
+    if not _may_recount(request.post, report):
         raise Http404(f"“{report.name}”没有在报的版本，不能核对")
     found = sight.figures_of(report, request.post)
     recounted = {line.pk: line.figures for line in figures.recount(report)}

@@ -13,7 +13,6 @@ from ledger_site.base.workflow import TransitionRefused
 
 from .. import services, sight, versions, workflow
 from ..choices import Severity, State
-from ..columns import FIELDS
 from ..forms import DecisionForm
 from ..models import Report
 from ..summary import Figures
@@ -185,9 +184,10 @@ def hand_in(request, pk):
     )
     is_own = report.organization_id == request.post.organization_id
     below = _below(request, report, is_own)
-    if below is None and report.has_subordinates:  # 代填 of a unit whose inside is not seen
+    if not is_own and report.has_subordinates:  # 代填 of a unit whose inside is not seen
         count = len(workflow.blocking([report]).get(report.pk, ()))
-        below = {"totals": None, "blocking_count": count, "blocking": [], "changes": None}
+        below = {"totals": None, "changes": None, **(below or {})}
+        below |= {"blocking_count": count, "blocking": []}
     errors = [one for one in found if one["severity"] == Severity.ERROR or _is_unexplained(one)]
     return render(
         request,
@@ -243,7 +243,7 @@ def _entered(request, report, action) -> dict:
     if action == "extend":
         entered["until"] = day_of(request, "until")
     if action == "send_back":
-        entered["fields"] = [name for name in request.POST.getlist("named") if name in FIELDS]
+        entered["fields"] = DecisionForm(request.POST, entry=None).named_fields()
     if action in ("accept", "regrade") and report.is_rated:
         decision = DecisionForm(request.POST, entry=report.entry).decision()
         if decision and action == "regrade":  # one reason for whatever was chosen

@@ -1,6 +1,6 @@
-"""汇总 and 核对: the same figures as the command and the workbook, and only for whom they are."""
+"""汇总 and 核对: figures, what they are based on, their recount, and the official sheets."""
 
-import io
+from io import BytesIO
 from urllib.parse import unquote
 
 import pytest
@@ -11,115 +11,420 @@ from openpyxl import load_workbook
 
 from ledger_site.base.models import AuditEvent
 from orgs.choices import Kind
-from ratings import workflow
-from ratings.choices import Grade
+from ratings import services, workflow
+from ratings.bars import WIDTH, bar
+from ratings.choices import Form, Grade
 from ratings.models import LedgerEntry, Report
-from tests.factories import OrganizationFactory, accept, fill, hand_up, open_cycle, submit
+from ratings.summary import summarize
+
+from .. import factories
+from ..factories import OrganizationFactory, accept, appoint, fill, hand_up, report_of, submit
+
+
+def said(response) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+def own_page(client, line, who):
+    client.force_login(getattr(line, who).user)
+    return client.get(reverse("ratings:own_summary", args=[line.cycle]))
+
+
+def page_of(client, line, who, name, view="summary"):
+    client.force_login(getattr(line, who).user)
+    return client.get(reverse(f"ratings:{view}", args=[line.of(name).pk]))
+
+
+def lower(line, name="branch"):
+    """Declared 较好, reviewed 一般, aiming at 较好 again."""
+    fill(line.of(name))
+    submit(line.of(name))
+    accept(line.of(name), grade="average", reason="成效不明显", target=Grade.FAIRLY_GOOD)
 
 
 @pytest.fixture
 def reported(line):
-    """Both branches accepted, one of them lowered; the township reported to the county."""
-    hand_up(line.of("branch"))
-    hand_up(line.of("sibling"), grade=Grade.AVERAGE, reason="措施未落实", target=Grade.FAIRLY_GOOD)
+    """One branch lowered, one accepted as declared; the township has reported to the county."""
+    lower(line)
+    hand_up(line.of("sibling"))
     submit(line.of("township"))
     return line
 
 
-def get(client, line, who, page, name):
-    client.force_login(getattr(line, who).user)
-    return client.get(reverse(f"ratings:{page}", args=[line.of(name).pk]))
+@pytest.fixture
+def corrected(line):
+    """The province had the branch's row corrected; the correction has come up to the county."""
+    lower(line)
+    for name in ("sibling", "township", "county"):
+        hand_up(line.of(name))
+    services.open_correction(
+        issuer=line.of("province"),
+        rows=[line.of("branch")],
+        fields=["measures"],
+        number="1号",
+        reason="核",
+        by=line.province,
+    )
+    services.save_row(line.of("branch"), {"measures": "新的措施"}, by=line.branch)
+    submit(line.of("branch"))
+    accept(line.of("branch"), grade="poor", reason="差", target=Grade.AVERAGE)
+    submit(line.of("township"))
+    accept(line.of("township"))
+    return line
 
 
-def text(response):
-    return response.content.decode()
+def grades(numbers):
+    return [count for count, _ in numbers["grades"]]
 
 
-def test_figures_name_their_basis_version_and_rounding(client, reported):
-    page = text(get(client, reported, "county", "summary", "township"))
+# ---------------------------------------------------------------- figures
 
+
+def test_the_page_shows_the_figures_of_the_summary(client, reported):
+    page = page_of(client, reported, "county", "township")
+
+    counted = summarize(reported.of("township"))
+    total = page.context["total"]
+    assert (total["expected"], total["total"]) == (counted.total.expected, counted.total.total)
+    assert grades(total) == list(counted.total.reviewed.values()) == [0, 1, 1, 0]
+    assert [share for _, share in total["grades"]] == ["0.0", "50.0", "50.0", "0.0"]
+    assert total["plans"] == [0, 1, 1, 0]
+    assert [(row["name"], grades(row)) for row in page.context["rows"]] == [
+        (line.name, list(line.figures.reviewed.values())) for line in counted.lines
+    ]
+    compositions = {
+        title: [part["count"] for part in parts] for title, parts in page.context["compositions"]
+    }
+    assert compositions == {
+        "申报": [0, 2, 0, 0],
+        "审核定级": [0, 1, 1, 0],
+        "晋位升级目标": [1, 1, 0, 0],
+    }
+
+
+def test_figures_by_category_add_up_to_those_by_unit(client, line):
+    OrganizationFactory(name="机关党支部", code="J", category=None, parent=line.units["township"])
+    line.cycle = factories.open_cycle(2012, 2)
+    for code in ("B1", "B2", "J"):
+        hand_up(Report.objects.select_related("cycle", "parent").get(cycle=line.cycle, code=code))
+
+    page = own_page(client, line, "township")
+
+    categories = page.context["categories"]
+    assert [(row["name"], row["total"]) for row in categories] == [("村", 2), ("未分领域", 1)]
+    assert page.context["total"]["total"] == 3
+
+
+def test_reported_figures_name_their_basis_version_digest_and_time(client, reported):
     version = reported.of("township").versions.get()
-    assert "已上报" in page
-    assert version.digest[:8] in page
-    assert "相加不一定等于100" in page
-    for said in ("50.0", "甲县乙乡丙村党支部"):
-        assert said in page
+
+    page = page_of(client, reported, "county", "township")
+
+    text = page.content.decode()
+    assert (page.context["basis"], page.context["at"]) == ("已上报", version.at)
+    assert "数据口径为“已上报”" in text
+    assert "上报版本 第 1 版" in text
+    assert version.digest[:12] in text
+    # Beside every table and bar: the whole, by unit, by category.
+    assert text.count("数据口径为“已上报”") == 3
 
 
-def test_a_superior_does_not_see_what_is_under_review_below(client, line):
+def test_figures_under_review_are_the_units_own_and_say_so(client, line):
     hand_up(line.of("branch"))
 
-    own = get(client, line, "township", "summary", "township")
-    above = get(client, line, "county", "summary", "township")
+    page = own_page(client, line, "township")
 
-    assert "审核中" in text(own)
-    assert "甲县乙乡丙村党支部" not in text(above)
-    assert get(client, line, "province", "summary", "township").status_code == 404
-
-
-def test_the_last_version_is_shown_after_a_return(client, reported):
-    workflow.move("send_back", reported.of("township"), by=reported.county, reason="核对")
-    workflow.move("reopen", reported.of("branch"), by=reported.township, reason="核对")
-
-    above = text(get(client, reported, "county", "summary", "township"))
-
-    assert "50.0" in above  # both rows as they were handed over
+    assert (page.context["basis"], page.context["digest"]) == ("审核中", None)
+    assert "本级尚未上报" in page.content.decode()
+    assert page.context["total"]["total"] == 1
 
 
-def test_the_recount_agrees_and_marks_what_does_not(client, reported):
-    assert "一致" in text(get(client, reported, "township", "recount", "township"))
+def test_what_is_missing_is_told_apart_by_name(client, line):
+    names = ("重报", "待审", "免报的", "未报的")
+    for name in names:
+        OrganizationFactory(name=f"{name}党支部", code=name, parent=line.units["township"])
+    line.cycle = factories.open_cycle(2012, 2)
+    of = lambda code: Report.objects.select_related("cycle", "parent", "organization").get(  # noqa: E731
+        cycle=line.cycle, code=code
+    )
+    for code in ("重报", "待审", "B1", "B2"):
+        fill(of(code))
+        submit(of(code))
+    workflow.move("send_back", of("重报"), by=line.township, reason="改")
+    workflow.move("excuse", of("免报的"), by=line.township, reason="整体划出")
+    for code in ("B1", "B2"):
+        accept(of(code))
 
+    page = own_page(client, line, "township")
+
+    assert page.context["missing"] == [
+        {"label": "未报", "names": ["未报的党支部"]},
+        {"label": "已退回", "names": ["重报党支部"]},
+        {"label": "已上报待审核", "names": ["待审党支部"]},
+        {"label": "免报", "names": ["免报的党支部（整体划出）"]},
+    ]
+    notes = {row["name"]: row["note"] for row in page.context["rows"] if row["note"]}
+    assert notes == {
+        "未报的党支部": "未报",
+        "重报党支部": "已退回",
+        "待审党支部": "已上报待审核",
+        "免报的党支部": "免报：整体划出",
+    }
+    total = page.context["total"]
+    assert (total["expected"], total["total"], total["excused"]) == (5, 2, 1)
+
+
+def test_shares_of_nothing_are_a_dash(client, line):
+    page = own_page(client, line, "township")
+
+    assert [share for _, share in page.context["total"]["grades"]] == ["—"] * 4
+    assert page.context["categories"] == []
+
+
+@pytest.mark.parametrize("view", ["summary", "recount"])
+def test_a_superior_does_not_see_the_figures_of_whoever_has_not_reported(client, line, view):
+    hand_up(line.of("branch"))
+
+    above = page_of(client, line, "county", "township", view)
+    far = page_of(client, line, "province", "township", view)
+
+    if view == "recount":
+        assert above.status_code == 404
+    else:
+        assert above.context["reason"] == "尚未上报，没有可以查看的汇总数"
+        assert "summary" not in above.context
+    assert far.status_code == 404
+
+
+def test_after_a_return_the_superior_sees_the_last_version_and_is_told(client, reported):
+    workflow.move("send_back", reported.of("township"), by=reported.county, reason="核")
+    workflow.move("reopen", reported.of("sibling"), by=reported.township, reason="核")
+
+    above = page_of(client, reported, "county", "township")
+    own = own_page(client, reported, "township")
+
+    assert (above.context["basis"], above.context["total"]["total"]) == ("已上报", 2)
+    assert "这份材料已退回或撤回，尚未重新上报；以下是上一次上报的数字。" in above.content.decode()
+    assert (own.context["basis"], own.context["total"]["total"]) == ("审核中", 1)
+    assert not own.context["is_given_back"]
+    assert page_of(client, reported, "county", "township", "recount").status_code == 404
+
+
+def test_an_excused_unit_is_shown_with_its_reason_alone(client, line):
+    workflow.move("excuse", line.of("township"), by=line.county, reason="整体划出")
+
+    page = page_of(client, line, "county", "township")
+
+    assert page.context["reason"] == "免报：整体划出"
+    assert "summary" not in page.context
+
+
+def test_lines_lead_down_as_far_as_they_can_be_seen(client, reported):
     accept(reported.of("township"))
-    LedgerEntry.objects.filter(report=reported.of("branch")).update(reviewed_grade=Grade.POOR)
-    page = text(get(client, reported, "county", "recount", "county"))
+    submit(reported.of("county"))
 
-    assert "不一致" in page
+    top = own_page(client, reported, "province")
+    below = client.get(top.context["rows"][0]["url"])
+    deeper = client.get(below.context["rows"][0]["url"])
+    branch = client.get(deeper.context["rows"][0]["url"])
+
+    assert [page.context["report"].code for page in (below, deeper)] == ["C", "T"]
+    assert deeper.context["parent"] == reported.of("county")
+    assert branch.status_code == 200
+    assert deeper.context["rows"][0]["url"] == reported.of("branch").get_absolute_url()
 
 
-@pytest.mark.parametrize("form", ["annex1", "annex1-list", "annex2", "annex3"])
-def test_a_download_opens_has_a_safe_name_and_leaves_its_trace(client, reported, form):
-    client.force_login(reported.township.user)
-    url = reverse("ratings:download", args=[reported.of("township").pk, form])
+def test_a_line_without_reported_figures_leads_to_its_report(client, line):
+    page = own_page(client, line, "county")
 
-    response = client.get(url)
+    assert [row["url"] for row in page.context["rows"]] == [line.of("township").get_absolute_url()]
 
-    disposition = response["Content-Disposition"]
-    assert disposition.isascii()
-    assert "filename*=UTF-8''" in disposition
-    assert "2012年度" in unquote(disposition)
-    content = b"".join(response) if response.streaming else response.content
-    assert load_workbook(io.BytesIO(content)).sheetnames
+
+def test_while_corrected_those_far_above_keep_the_figures_handed_up(client, corrected):
+    near = page_of(client, corrected, "county", "township")
+    far = page_of(client, corrected, "province", "township")
+
+    assert grades(near.context["total"]) == [0, 1, 0, 1]
+    assert grades(far.context["total"]) == [0, 1, 1, 0]
+    assert far.context["summary"].version.number == 1
+    assert not far.context["may_recount"]
+
+
+def test_a_line_under_correction_is_marked(client, corrected):
+    page = own_page(client, corrected, "county")
+
+    assert [row["note"] for row in page.context["rows"]] == ["更正中"]
+
+
+def test_an_organization_without_subordinates_shows_its_own_row(client, line):
+    hand_up(line.of("branch"))
+
+    page = own_page(client, line, "branch")
+
+    assert [(row["name"], row["total"]) for row in page.context["rows"]] == [
+        ("甲县乙乡丙村党支部", 1)
+    ]
+
+
+# ---------------------------------------------------------------- 核对
+
+
+def test_a_recount_of_a_sound_ledger_agrees(client, reported):
+    page = page_of(client, reported, "county", "township", "recount")
+
+    assert page.context["is_equal"]
+    assert page.context["total"]["pairs"][0] == (2, 2, 0)
+    assert "一致，等次、目标和领域的构成也一致" in page.content.decode()
+    assert "不一致" not in page.content.decode()
+
+
+def test_a_recount_marks_what_differs_and_leads_to_its_rows(client, reported):
+    accept(reported.of("township"))
+    LedgerEntry.objects.filter(report=reported.of("branch")).update(reviewed_grade="good")
+
+    page = page_of(client, reported, "county", "county", "recount")
+
+    (row,) = page.context["rows"]
+    assert not page.context["is_equal"]
+    assert not row["is_equal"]
+    assert row["pairs"] == [(2, 2, 0), (0, 1, 1), (1, 1, 0), (1, 0, -1), (0, 0, 0)]
+    assert "不一致" in page.content.decode()
+    rows = client.get(row["url"]).context["groups"]
+    assert [one["report"].code for group in rows for one in group["rows"]] == ["B1", "B2"]
+
+
+def test_a_recount_finds_a_difference_that_no_column_shows(client, reported):
+    accept(reported.of("township"))
+    LedgerEntry.objects.filter(report=reported.of("branch")).update(declared_grade="poor")
+
+    page = page_of(client, reported, "county", "county", "recount")
+
+    assert not page.context["is_equal"]
+    assert all(difference == 0 for *_, difference in page.context["rows"][0]["pairs"])
+
+
+def test_a_recount_does_not_tell_what_a_correction_writes_deeper_down(client, corrected):
+    assert page_of(client, corrected, "county", "township", "recount").status_code == 200
+    assert page_of(client, corrected, "province", "township", "recount").status_code == 404
+
+
+def test_a_unit_recounts_what_it_has_accepted_so_far(client, line):
+    lower(line)
+
+    page = page_of(client, line, "township", "township", "recount")
+
+    assert (page.context["basis"], page.context["is_equal"]) == ("审核中", True)
+    assert page.context["total"]["pairs"][0] == (1, 1, 0)
+
+
+# ---------------------------------------------------------------- sheets
+
+
+def download(client, report, form):
+    return client.get(reverse("ratings:download", args=[report.pk, form]))
+
+
+@pytest.mark.parametrize("form", Form.values)
+def test_a_sheet_has_its_chinese_name_opens_and_leaves_a_trace(client, reported, form):
+    client.force_login(reported.county.user)
+
+    answer = download(client, reported.of("township"), form)
+
+    plain, _, star = answer["Content-Disposition"].partition("; filename*=UTF-8''")
+    name = unquote(star)
+    assert plain == f'attachment; filename="{form}-2012-1-T.xlsx"'
+    assert star.isascii()
+    assert name.endswith(".xlsx")
+    assert "（2012年度）" in name
+    assert answer["Content-Type"] == (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    )
+    book = load_workbook(BytesIO(answer.content))
+    words = {str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row}
+    assert any("丙村党支部" in word for word in words)
     event = AuditEvent.objects.get(action="export")
-    assert (event.object_code, event.person_id) == ("T", reported.township.person_id)
+    assert (event.object_id, event.data["form"], event.data["file"]) == (
+        reported.of("township").pk,
+        form,
+        name,
+    )
+    assert (event.person_id, event.unit_code) == (reported.county.person_id, "C")
 
 
-def test_a_download_of_what_is_not_visible_does_not_exist(client, line):
-    fill(line.of("branch"))
+def test_what_has_not_been_reported_is_not_exported(client, line):
+    hand_up(line.of("branch"))
     client.force_login(line.county.user)
 
-    for form in ("annex1", "annex3"):
-        url = reverse("ratings:download", args=[line.of("branch").pk, form])
-        assert client.get(url).status_code == 404
+    answer = client.get(
+        reverse("ratings:download", args=[line.of("township").pk, "annex1"]), follow=True
+    )
+
+    assert said(answer) == ["“中共测试省甲县乙乡委员会”填报中，没有可以导出的上报数据"]
     assert not AuditEvent.objects.filter(action="export").exists()
 
 
-def test_a_summary_costs_the_same_queries_for_two_subordinates_as_for_seven(client, line):
-    town = OrganizationFactory(
-        code="W", name="丙乡委", kind=Kind.COMMITTEE, parent=line.units["county"]
-    )
-    for n in range(7):
-        OrganizationFactory(code=f"W{n}", name=f"{n}村党支部", parent=town)
-    cycle = open_cycle(2012, 2)
-    counts = []
-    client.force_login(line.county.user)
-    for code in ("T", "W"):
-        for report in Report.objects.filter(cycle=cycle, parent__code=code):
-            hand_up(report)
-        submit(Report.objects.get(cycle=cycle, code=code))
-        url = reverse("ratings:summary", args=[Report.objects.get(cycle=cycle, code=code).pk])
-        client.get(url)
-        with CaptureQueriesContext(connection) as queries:
-            client.get(url)
-        counts.append(len(queries))
+@pytest.mark.parametrize(("who", "form"), [("province", "annex1"), ("county", "annex9")])
+def test_a_forged_download_finds_nothing_and_leaves_no_trace(client, reported, who, form):
+    client.force_login(getattr(reported, who).user)
 
-    assert counts[0] == counts[1]
+    answer = download(client, reported.of("township"), form)
+
+    assert answer.status_code == 404
+    assert not AuditEvent.objects.filter(action="export").exists()
+
+
+def test_a_code_cannot_break_out_of_the_header(client, reported):
+    Report.objects.filter(code="T").update(code='T";\r\nX: 1"乡')
+    report = report_of(reported.units["township"], reported.cycle)
+    client.force_login(reported.township.user)
+
+    answer = download(client, report, "annex1")
+
+    assert 'filename="annex1-2012-1-T____X__1__.xlsx"' in answer["Content-Disposition"]
+
+
+# ---------------------------------------------------------------- bars and queries
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1, 0), (0, 0, 0, 7), (3, 0, 2, 2), (1, 999, 0, 0)])
+def test_a_bar_is_filled_without_gaps(counts):
+    parts = bar(dict(zip(Grade, counts, strict=True)))
+
+    assert [part["count"] for part in parts] == list(counts)
+    assert parts[0]["x"] == 0
+    for one, after in zip(parts, parts[1:], strict=False):
+        assert one["x"] + one["width"] == after["x"]
+    assert parts[-1]["x"] + parts[-1]["width"] == WIDTH
+
+
+def test_a_bar_of_nothing_is_empty():
+    parts = bar(dict.fromkeys(Grade, 0))
+
+    assert [(part["width"], part["percent"]) for part in parts] == [(0, "—")] * 4
+
+
+@pytest.mark.parametrize("view", ["own_summary", "recount"])
+def test_queries_do_not_grow_with_the_lines(client, line, view):
+    towns = []
+    for count in (1, 4):
+        town = OrganizationFactory(
+            name=f"第{count}乡党委", kind=Kind.COMMITTEE, parent=line.units["county"]
+        )
+        for n in range(count):
+            OrganizationFactory(name=f"第{count}乡第{n}党支部", parent=town)
+        towns.append((town, count))
+    cycle = factories.open_cycle(2012, 2)
+    used = []
+    for town, count in towns:
+        town.refresh_from_db()
+        report = report_of(town, cycle)
+        for child in Report.objects.filter(parent=report).select_related("cycle", "parent"):
+            hand_up(child)
+        client.force_login(appoint(town).user)
+        argument = cycle if view == "own_summary" else report.pk
+        with CaptureQueriesContext(connection) as queries:
+            page = client.get(reverse(f"ratings:{view}", args=[argument]))
+        assert len(page.context["rows"]) == count
+        used.append(len(queries))
+
+    assert used[0] == used[1]

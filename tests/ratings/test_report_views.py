@@ -474,3 +474,31 @@ def test_links_of_an_older_version_do_not_lead_where_may_read_refuses(client, re
             assert client.get(reverse("ratings:version", args=place)).status_code == 200
     assert len(page.context["changes"]) == 1
     assert Report.objects.get(pk=town.pk).number == 2
+
+
+def test_a_superior_hands_in_for_a_unit_whose_inside_it_does_not_see(client, line):
+    for name in ("branch", "sibling", "township"):
+        factories.hand_up(line.of(name))
+    workflow.move("reopen", line.of("township"), by=line.county, reason="核对")
+    workflow.move("reopen", line.of("branch"), by=line.township, reason="核对")
+    client.force_login(line.county.user)
+
+    page = client.get(reverse("ratings:hand_in", args=[line.of("township").pk]))
+
+    assert page.status_code == 200
+    assert page.context["below"]["blocking_count"] == 1
+    assert page.context["is_blocked"]
+
+
+def test_a_return_from_the_report_page_takes_named_fields(client, line):
+    factories.fill(line.of("branch"))
+    factories.submit(line.of("branch"))
+    client.force_login(line.township.user)
+    report = line.of("branch")
+
+    client.post(
+        reverse("ratings:move", args=[report.pk, "send_back"]),
+        {"token": report.token, "reason": "核对", "named": ["features", "x"]},
+    )
+
+    assert line.of("branch").moves.first().data["fields"] == {"features": ""}

@@ -94,6 +94,10 @@ def damage_report(final, name="branch", **values):
         (damage_report, {"number": 2}, "找不到第2版"),
         (damage_report, {"is_row_excused": True}, "台账行与第1版不符"),
         (damage_report, {"excuse_reason": "x", "is_row_excused": True}, "下级 B1"),
+        (damage_report, {"path": "0001000200010001"}, "层级码与上级不符"),
+        (damage_report, {"rated_count": 3}, "应定级数为3"),
+        (damage_report, {"has_subordinates": True}, "有无下级的标记"),
+        (damage_version, {"totals": {"x": "y"}}, "汇总数与内容不符"),
     ],
 )
 def test_verify_names_the_place_of_any_change(final, damage, values, said):
@@ -340,3 +344,20 @@ def test_standing_figures_rest_on_the_version_that_was_handed_over(line):
 
     assert (reported.total.total, reported.version.number) == (2, 1)
     assert (now.basis, now.total.total, now.total.missing) == (Basis.REVIEWING, 0, 2)
+
+
+def test_a_decision_that_was_never_made_is_found_before_the_superior_reports(line):
+    hand_up(line.of("branch"))
+    assert verify() == []
+
+    LedgerEntry.objects.filter(report=line.of("branch")).update(reviewed_grade="good")
+
+    assert [fault.partition("：")[2] for fault in verify()] == ["审核结果与报送经过中的决定不符"]
+
+
+def test_an_explanation_or_unread_text_of_a_closed_field_is_refused_under_correction(corrected):
+    for values in ({"explanations": {"jump": "伪造"}}, {"unread": {"features": "伪造"}}):
+        with pytest.raises(TransitionRefused, match="只允许修改列出的栏目"):
+            services.save_row(corrected.of("branch"), values, by=corrected.branch)
+
+    assert corrected.of("branch").entry.explanations == {}

@@ -650,3 +650,17 @@ def test_a_return_that_gives_its_reasons_field_by_field_needs_no_other(submitted
     )
 
     assert submitted.of("branch").state == S.RETURNED
+
+
+@pytest.mark.parametrize("action", ["excuse", "extend"])
+def test_the_root_is_neither_excused_nor_extended(line, action):
+    with pytest.raises(TransitionRefused, match="最高一级"):
+        move(
+            action,
+            line.of("province"),
+            by=line.province,
+            reason="理由",
+            until=line.of("county").due_on,
+        )
+
+    assert action not in workflow.open_to(line.of("province"), line.province)
