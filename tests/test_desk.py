@@ -92,7 +92,7 @@ def test_what_was_handed_in_waits_for_the_superior_and_asks_nothing(client, line
     )
 
 
-def test_the_returned_reason_comes_first_newest_return_last_cycle_or_not(client, line):
+def test_the_newest_reason_of_a_return_stands_first(client, line):
     """An older cycle's return stands before the newer cycle's ordinary work."""
     fill(line.of("branch"))
     for reason in ("第一次的理由", "措施太笼统，请写明人和时间"):

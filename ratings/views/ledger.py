@@ -30,6 +30,9 @@ COMPACT = (
 GRADES = frozenset({"declared_grade", "reviewed_grade", "target"})
 NUMBERS = frozenset({"member_count", "floating_member_count"})
 LONG = frozenset({"basic_info", "features", "problems", "measures"})
+PERSONS = frozenset(
+    {"secretary_name", "first_secretary_name", "contact_leader", "responsible_name"}
+)
 TARGET = "proposed_target"  # the column shows what was decided, before that what is proposed
 
 
@@ -158,4 +161,6 @@ def _cell(one: sight.Seen, name: str) -> dict:
     if name in GRADES:
         return {"grade": value or "none", "note": ""}
     kind = "num" if name in NUMBERS else "text typed" if name in LONG else ""
+    if name in PERSONS:
+        kind = "person"
     return {"grade": "", "text": FIELDS[name].show(value), "kind": kind}

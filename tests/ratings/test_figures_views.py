@@ -1,6 +1,7 @@
 """汇总 and 核对: figures, what they are based on, their recount, and the official sheets."""
 
 from io import BytesIO
+from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
@@ -73,6 +74,10 @@ def corrected(line):
     return line
 
 
+def by_code(cycle, code):
+    return Report.objects.select_related("cycle", "parent").get(cycle=cycle, code=code)
+
+
 def grades(numbers):
     return [count for count, _ in numbers["grades"]]
 
@@ -106,7 +111,7 @@ def test_figures_by_category_add_up_to_those_by_unit(client, line):
     OrganizationFactory(name="机关党支部", code="J", category=None, parent=line.units["township"])
     line.cycle = factories.open_cycle(2012, 2)
     for code in ("B1", "B2", "J"):
-        hand_up(Report.objects.select_related("cycle", "parent").get(cycle=line.cycle, code=code))
+        hand_up(by_code(line.cycle, code))
 
     page = own_page(client, line, "township")
 
@@ -144,9 +149,10 @@ def test_what_is_missing_is_told_apart_by_name(client, line):
     for name in names:
         OrganizationFactory(name=f"{name}党支部", code=name, parent=line.units["township"])
     line.cycle = factories.open_cycle(2012, 2)
-    of = lambda code: Report.objects.select_related("cycle", "parent", "organization").get(  # noqa: E731
-        cycle=line.cycle, code=code
-    )
+
+    def of(code):
+        return by_code(line.cycle, code)
+
     for code in ("重报", "待审", "B1", "B2"):
         fill(of(code))
         submit(of(code))
@@ -392,7 +398,7 @@ def test_a_bar_is_filled_without_gaps(counts):
 
     assert [part["count"] for part in parts] == list(counts)
     assert parts[0]["x"] == 0
-    for one, after in zip(parts, parts[1:], strict=False):
+    for one, after in pairwise(parts):
         assert one["x"] + one["width"] == after["x"]
     assert parts[-1]["x"] + parts[-1]["width"] == WIDTH
 

@@ -89,7 +89,7 @@ def test_the_ledger_holds_what_is_below_and_has_come_up(client, reported, who, e
     assert codes(page_of(client, reported, who)) == expected
 
 
-def test_a_row_that_does_not_come_up_says_so_rather_than_that_nothing_fits(client, reported):
+def test_a_ledger_in_which_nothing_has_come_up_says_so(client, reported):
     page = page_of(client, reported, "province")
 
     assert "还没有可以查看的台账行" in page.content.decode()
@@ -339,7 +339,12 @@ def many(line):
 
 def test_pages_follow_each_other_forth_and_back_with_their_filters(client, many):
     client.force_login(many.town.user)
-    go = lambda page, link: client.get(address(many) + page.context["pages"][link])  # noqa: E731
+
+    def go(page, link):
+        return client.get(address(many) + page.context["pages"][link])
+
+    def numbers(page):
+        return [int(code[1:]) for code in codes(page)]
 
     first = client.get(address(many, "?state=draft&view=full"))
     second = go(first, "next")
@@ -349,7 +354,6 @@ def test_pages_follow_each_other_forth_and_back_with_their_filters(client, many)
     before_last = go(last, "previous")
     home = go(third, "first")
 
-    numbers = lambda page: [int(code[1:]) for code in codes(page)]  # noqa: E731
     assert numbers(first) == list(range(50))
     assert numbers(second) == numbers(back) == list(range(50, 100))
     assert numbers(third) == list(range(100, 120))

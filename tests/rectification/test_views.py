@@ -158,9 +158,10 @@ def test_plans_behind_a_page_full_of_excused_ones_are_found(client, line):
         OrganizationFactory(name=f"第{n}支部", parent=general)
     OrganizationFactory(name="尾支部", code="Z", parent=line.units["county"])
     line.cycle = factories.open_cycle(2012, 2)
-    of = lambda code: Report.objects.select_related("cycle", "parent").get(  # noqa: E731
-        cycle=line.cycle, code=code
-    )
+
+    def of(code):
+        return Report.objects.select_related("cycle", "parent").get(cycle=line.cycle, code=code)
+
     for code in (general.code, "T"):
         workflow.move("excuse", of(code), by=line.county, reason="划出")
     hand_up(of("Z"))
