@@ -6,6 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from .workflow import TransitionRefused
 
@@ -40,6 +42,10 @@ class LedgerCommand(BaseCommand):
             result = self.answer(**options)
         except self.refusals as refusal:
             result = Result("", refusals=str(refusal).splitlines())
+        except DatabaseError:
+            if MigrationRecorder(connection).has_table():
+                raise
+            result = Result("", refusals=["数据库还没有建立，请先运行 manage.py migrate"])
         if options["json"] and result.data:
             self.stdout.write(json.dumps(result.data, ensure_ascii=False))
         elif result.line:
