@@ -18,10 +18,9 @@ from orgs.models import Organization
 from ratings.choices import Severity, State
 from ratings.models import Cycle, Reminder, Report, ReportMove
 from ratings.querysets import ancestors
-from ratings.views.showing import named_in
+from ratings.views.showing import GIVEN_BACK, named_in
 from ratings.workflow import UNDER_EXCUSED, findings_of, namesakes_of
 
-GIVEN_BACK = ("send_back", "reopen", "correct")
 UNDECIDED = (State.DRAFT, State.SUBMITTED, State.RETURNED)
 NAMED = 8  # names in a sentence or list before “等”
 REMINDERS = 3

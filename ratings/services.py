@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from ledger_site.base import trail
@@ -19,6 +20,7 @@ from .checks import EXPLAINED
 from .choices import State
 from .columns import FIELDS, REPORTED_NAMES
 from .models import CorrectionOrder, LedgerEntry, Reminder, Report
+from .querysets import ancestors
 from .versions import plain
 
 WRITTEN = (*REPORTED_NAMES, "given_grade", "explanations", "prefilled", "unread")
@@ -67,7 +69,7 @@ def why_not_edit(report: Report, by) -> str:
     """Why this post may not fill in the row now; "" where it may."""
     try:
         check_edit(report, by)
-        workflow._check_not_under_excused(report)
+        workflow.check_not_under_excused(report)
     except TransitionRefused as refusal:
         return str(refusal)
     return ""
@@ -140,7 +142,7 @@ def save_rows(changes: Iterable[RowChange], *, by, is_import=False, given=None) 
             names = changed_names(report.entry, change.values) if report.is_rated else []
             check_edit(report, by, _touched(report, change.values, names))
             if report.parent_id not in under:
-                workflow._check_not_under_excused(report)
+                workflow.check_not_under_excused(report)
                 under[report.parent_id] = False
             if change.token is not None and change.token != report.token:
                 raise Conflict(report)
@@ -169,13 +171,13 @@ def save_rows(changes: Iterable[RowChange], *, by, is_import=False, given=None) 
         report.token += 1
         acts.append(
             workflow.act_of(
-                report, mark=workflow._mark("submit", report, by, is_import), changes=edits
+                report, mark=workflow.mark_of("submit", report, by, is_import), changes=edits
             )
         )
     workflow.write_entries(entries, WRITTEN)
     if acts:
         touched = [act.object_id for act in acts]
-        Report.objects.filter(pk__in=touched).update(token=workflow.F("token") + 1)
+        Report.objects.filter(pk__in=touched).update(token=F("token") + 1)
         trail.record("edit", "填报", acts, by=by)
     return saved
 
@@ -201,7 +203,7 @@ def open_correction(
     paths = {
         path
         for row in rows
-        for path in [*workflow.ancestors(row.path), row.path]
+        for path in [*ancestors(row.path), row.path]
         if len(path) > len(issuer.path)
     }
     pks = Report.objects.filter(cycle=issuer.cycle_id, path__in=paths).values_list("pk", flat=True)
@@ -248,7 +250,7 @@ def set_below_due_on(report: Report, day: date, *, by, token: int | None = None)
         raise TransitionRefused("截止日不能早于今天")
     if report.due_on and day > report.due_on:
         raise TransitionRefused(f"截止日不能晚于本级自己的上报截止日 {report.due_on}")
-    Report.objects.filter(pk=report.pk).update(below_due_on=day, token=workflow.F("token") + 1)
+    Report.objects.filter(pk=report.pk).update(below_due_on=day, token=F("token") + 1)
     act = workflow.act_of(report, below_due_on=[plain(report.below_due_on), day.isoformat()])
     trail.record("set_due", "设定截止日", [act], by=by)
 

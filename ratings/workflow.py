@@ -219,14 +219,14 @@ def open_to(report: Report, by) -> list[str]:
     for action in TRANSITIONS:
         try:
             check(action, report, by)
-            _check_not_under_excused(report)
+            check_not_under_excused(report)
         except TransitionRefused:
             continue
         allowed.append(action)
     return allowed
 
 
-def _check_not_under_excused(report: Report) -> None:
+def check_not_under_excused(report: Report) -> None:
     excused = (
         Report.objects.filter(
             cycle=report.cycle_id, path__in=ancestors(report.path), state=S.EXCUSED
@@ -385,7 +385,7 @@ class _Needs:
         self.excused = ""
         if reports:
             try:
-                _check_not_under_excused(reports[0])  # alike for all reports of one superior
+                check_not_under_excused(reports[0])  # alike for all reports of one superior
             except TransitionRefused as refusal:
                 self.excused = str(refusal)
         if action == "submit":
@@ -575,7 +575,7 @@ def _finish_corrections(reports) -> None:
                 CorrectionOrder.objects.filter(pk=order.pk).update(closed_at=timezone.now())
 
 
-def _mark(action, report, by, is_import) -> str:
+def mark_of(action, report, by, is_import) -> str:
     if is_import:
         return IMPORTED
     if action == "submit" and by.organization_id != report.organization_id:
@@ -601,7 +601,7 @@ def _remember(action, steps, by, reason, fields, until, is_import) -> None:
             data["fields"] = fields
         if until:
             data["until"] = until.isoformat()
-        mark = _mark(action, report, by, is_import)
+        mark = mark_of(action, report, by, is_import)
         history.append(
             ReportMove(
                 report=report,

@@ -15,6 +15,7 @@ from ..models import Report, ReportMove, ReportVersion
 from ..summary import Figures, share
 
 VILLAGE_CATEGORIES = frozenset({"village", "community"})  # whose rows stand in 附件三
+GIVEN_BACK = ("send_back", "reopen", "correct")
 HANDED_UP = ("submit", "accept", "regrade")  # moves that are seen from further above
 LONGEST_LIST = 20
 
@@ -191,7 +192,7 @@ def last_return(report: Report) -> dict | None:
     """Why an open report was given back, with the fields named; None where it was not."""
     if report.state != State.RETURNED:
         return None
-    move = report.moves.filter(action__in=("send_back", "reopen", "correct")).first()
+    move = report.moves.filter(action__in=GIVEN_BACK).first()
     if move is None:
         return None
     return {"move": move, "named": named_in(move)}
