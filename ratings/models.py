@@ -93,22 +93,38 @@ class Report(models.Model):
     organizations leave it as it was. `state` is written by `ratings/workflow.py` alone.
     """
 
-    cycle = models.ForeignKey(Cycle, models.PROTECT, related_name="reports", verbose_name="批次")
+    # No index of their own for keys that a composite one begins with, or that are only followed
+    # from here: each would be written with every move.
+    cycle = models.ForeignKey(
+        Cycle, models.PROTECT, related_name="reports", db_index=False, verbose_name="批次"
+    )
     organization = models.ForeignKey(
         Organization, models.PROTECT, related_name="reports", verbose_name="党组织"
     )
     parent = models.ForeignKey(
-        "self", models.PROTECT, null=True, related_name="children", verbose_name="上级报送件"
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="children",
+        db_index=False,
+        verbose_name="上级报送件",
     )
     previous = models.ForeignKey(
-        "self", models.PROTECT, null=True, related_name="next", verbose_name="上一批次的报送件"
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="next",
+        db_index=False,
+        verbose_name="上一批次的报送件",
     )
     path = models.CharField("层级码", max_length=64)  # four digits a step
     code = models.CharField("代码", max_length=24)
     name = models.CharField("名称", max_length=120)
     short_name = models.CharField("简称", max_length=120)
     kind = models.CharField("组织类型", max_length=20, choices=Kind)
-    category = models.ForeignKey(Category, models.PROTECT, null=True, verbose_name="领域类别")
+    category = models.ForeignKey(
+        Category, models.PROTECT, null=True, db_index=False, verbose_name="领域类别"
+    )
     is_rated = models.BooleanField("纳入定级")
     has_subordinates = models.BooleanField("有下级", default=False)
     rated_count = models.PositiveIntegerField("下级应定级数", default=0)  # below it, itself not
@@ -122,17 +138,37 @@ class Report(models.Model):
     is_row_excused = models.BooleanField("本级免报", default=False)  # own row only
     excuse_reason = models.TextField("免报理由", blank=True)
     submitted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="上报人"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        verbose_name="上报人",
     )
     submitted_from = models.ForeignKey(
-        Organization, models.PROTECT, null=True, related_name="+", verbose_name="上报操作单位"
+        Organization,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        verbose_name="上报操作单位",
     )
     submitted_at = models.DateTimeField("上报时间", null=True)
     accepted_version = models.ForeignKey(
-        "ReportVersion", models.PROTECT, null=True, related_name="+", verbose_name="审核通过的版本"
+        "ReportVersion",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        verbose_name="审核通过的版本",
     )
     order = models.ForeignKey(
-        CorrectionOrder, models.PROTECT, null=True, related_name="chain", verbose_name="更正通知"
+        CorrectionOrder,
+        models.PROTECT,
+        null=True,
+        related_name="chain",
+        db_index=False,
+        verbose_name="更正通知",
     )
 
     objects = ReportQuerySet.as_manager()
@@ -153,6 +189,11 @@ class Report(models.Model):
                 fields=("cycle", "path"),
                 name="report_excused",
                 condition=EXCUSED,
+            ),
+            models.Index(
+                fields=("order",),
+                name="report_order",
+                condition=models.Q(order__isnull=False),
             ),
         )
 

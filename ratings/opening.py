@@ -2,27 +2,13 @@
 
 from datetime import date, timedelta
 
-from django.db import transaction
-from django.db.models import (
-    BooleanField,
-    Case,
-    CharField,
-    Count,
-    DateField,
-    F,
-    JSONField,
-    OuterRef,
-    Q,
-    Subquery,
-    Value,
-    When,
-    Window,
-)
-from django.db.models.functions import Cast, Coalesce, Concat, LPad, RowNumber
+from django.db import connection, transaction
+from django.db.models import Case, F, JSONField, Q, Sum, Value, When, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import insert_select, retried
+from ledger_site.base.db import analyzed, insert_select, next_key, retried
 from ledger_site.base.workflow import TransitionRefused
 from orgs import tree
 from orgs.models import Organization
@@ -81,8 +67,9 @@ def create_and_open(year: int, round: int, *, previous: Cycle | None, by) -> Cyc
 def open_cycle(cycle: Cycle, *, by) -> Cycle:
     """Open a prepared cycle: copy the tree of every rated organization and of all above them.
 
-    One statement a level, none for each organization. Rows of the previous cycle are linked by
-    organization, and their facts proposed, marked as prefilled; grades and measures never are.
+    A fixed number of statements, whatever the size of the tree. Rows of the previous cycle are
+    linked by organization, and their facts proposed, marked as prefilled; grades and measures
+    never are.
     Raises `TransitionRefused` where it is not in preparation or nothing is in scope.
     """
     tree.lock()  # the copy is of one moment
@@ -93,68 +80,102 @@ def open_cycle(cycle: Cycle, *, by) -> Cycle:
     cycle.state, cycle.opened_on = CycleState.OPEN, today
     cycle.final_due_on = cycle.final_due_on or today + timedelta(days=DAYS_TO_REPORT)
     cycle.save()
-    level, count = 0, 0
-    while inserted := _copy_level(cycle, level):
-        level, count = level + 1, count + inserted
+    _draw_up(cycle)
+    _check_width()
+    count = _copy_reports(cycle)
     if not count:
         raise TransitionRefused("没有纳入定级的党组织，不能开始批次；请先导入组织并标记纳入定级")
-    _check_width(cycle)
     _copy_rows(cycle)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE scope")
+    analyzed(Report, LedgerEntry, rows=count)
     trail.record("open_cycle", "批次开始", [_act(cycle, reports=count)], by=by)
     return cycle
 
 
-def _copy_level(cycle: Cycle, level: int) -> int:
-    """Copy the organizations of one level, whose superiors have been copied; how many."""
-    rated = _rated(cycle)
-    below = (
-        Organization.objects.filter(
-            rated, tree_id=OuterRef("tree_id"), lft__gt=OuterRef("lft"), lft__lt=OuterRef("rght")
-        )
-        .order_by()
-        .values("tree_id")
-        .annotate(n=Count("pk"))
-        .values("n")
-    )
-    superior = Report.objects.filter(cycle=cycle, organization=OuterRef("parent_id"))
-    before = Report.objects.filter(
-        cycle=cycle.previous_id, organization=OuterRef("pk"), is_row_excused=False
-    ).exclude(state=State.EXCUSED)
-    siblings = {"partition_by": F("parent_id")} if level else {}
-    number = Window(RowNumber(), order_by=[F("tree_id"), F("lft")], **siblings)
-    step = LPad(Cast(number, CharField()), STEP, Value("0"))
+# The scope of a cycle, as a table for the length of the opening. Read in the order of the tree,
+# nested sets put everything below an organization into the (rght - lft - 1) / 2 places behind it:
+# how many of these are rated is the difference of two running sums, without looking at them.
+SCOPE = """
+CREATE TEMPORARY TABLE scope AS
+WITH RECURSIVE
+  numbered (id, parent_id, level, size, own, place, reached) AS ({organizations}),
+  counted AS (
+    SELECT n.id, n.parent_id, n.level, n.own, n.place, l.reached - n.reached AS below
+      FROM numbered n JOIN numbered l ON l.place = n.place + n.size),
+  kept AS (
+    SELECT counted.*, ROW_NUMBER() OVER (PARTITION BY parent_id ORDER BY place) AS step
+      FROM counted WHERE own = 1 OR below > 0),
+  placed AS (
+    SELECT kept.*, {step} AS path FROM kept WHERE parent_id IS NULL
+    UNION ALL
+    SELECT kept.*, placed.path || {step} FROM kept JOIN placed ON placed.id = kept.parent_id)
+SELECT {key} AS report_id, id, parent_id, level, own, below, step, path
+  FROM placed ORDER BY path
+"""
+# Steps of equal length, also beyond what a path can hold: `_check_width` tells of these.
+STEP_TEXT = f"SUBSTR(CAST({10**STEP} + kept.step AS TEXT), 2)"
+
+REPORTS = """
+INSERT INTO ratings_report (
+  id, cycle_id, organization_id, parent_id, previous_id, path, code, name, short_name, kind,
+  category_id, is_rated, has_subordinates, rated_count, below_due_on, state, token, number,
+  was_returned, is_row_excused, excuse_reason)
+SELECT s.report_id, {cycle}, o.id, above.report_id, before.id, s.path, o.code, o.name, o.short_name,
+  o.kind, o.category_id, s.own = 1, s.below > 0, s.below, CASE s.level {due} END, 'draft', 0, 0,
+  FALSE, FALSE, ''
+  FROM scope s
+  JOIN orgs_organization o ON o.id = s.id
+  LEFT JOIN scope above ON above.id = s.parent_id
+  LEFT JOIN ratings_report before
+    ON before.cycle_id = {previous} AND before.organization_id = s.id
+   AND NOT before.is_row_excused AND before.state <> 'excused'
+ ORDER BY s.path
+"""
+
+
+def _draw_up(cycle: Cycle) -> None:
+    """Fill the table `scope`: the rated organizations and all above them, each with its place."""
+    own = Case(When(_rated(cycle), then=1), default=0)
+    order = [F("tree_id"), F("lft")]
     organizations = (
-        Organization.objects.filter(level=level)
-        .order_by()
-        .annotate(
-            below=Coalesce(Subquery(below), 0),
-            own=Case(When(rated, then=True), default=False, output_field=BooleanField()),
+        Organization.objects.order_by()
+        .annotate(size=(F("rght") - F("lft") - 1) / 2, own=own)
+        .values_list(
+            "pk",
+            "parent_id",
+            "level",
+            "size",
+            "own",
+            Window(RowNumber(), order_by=order),
+            Window(Sum(own), order_by=order),
         )
-        .filter(Q(own=True) | Q(below__gt=0))
     )
-    columns = {
-        "cycle": Value(cycle.pk),
-        "organization": F("pk"),
-        "parent": Subquery(superior.values("pk")),
-        "previous": Subquery(before.values("pk")[:1]),
-        "path": Concat(
-            Coalesce(Subquery(superior.values("path")), Value("")), step, output_field=CharField()
-        ),
-        **{name: F(name) for name in ("code", "name", "short_name", "kind", "category")},
-        "is_rated": F("own"),
-        "has_subordinates": Case(
-            When(below__gt=0, then=True), default=False, output_field=BooleanField()
-        ),
-        "rated_count": F("below"),
-        "below_due_on": Value(_due(cycle, level), output_field=DateField()),
-        "state": Value(State.DRAFT.value),
-        "token": Value(0),
-        "number": Value(0),
-        "was_returned": Value(False),
-        "is_row_excused": Value(False),
-        "excuse_reason": Value(""),
-    }
-    return insert_select(Report, columns, organizations)
+    sql, params = organizations.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SCOPE.format(
+                organizations=sql,
+                step=STEP_TEXT,
+                key=next_key(Report, "ROW_NUMBER() OVER (ORDER BY path)"),
+            ),
+            params,
+        )
+        cursor.execute("CREATE INDEX scope_id ON scope (id)")
+        cursor.execute("ANALYZE scope")
+
+
+def _copy_reports(cycle: Cycle) -> int:
+    """A report for each organization in scope; how many."""
+    due = " ".join(["WHEN %s THEN %s"] * (tree.MAX_DEPTH + 1))
+    params = [cycle.pk]
+    for level in range(tree.MAX_DEPTH + 1):
+        params += level, connection.ops.adapt_datefield_value(_due(cycle, level))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            REPORTS.format(cycle="%s", due=due, previous="%s"), [*params, cycle.previous_id]
+        )
+        return cursor.rowcount
 
 
 def _due(cycle: Cycle, level: int) -> date:
@@ -163,19 +184,18 @@ def _due(cycle: Cycle, level: int) -> date:
     return max(cycle.final_due_on - early, cycle.opened_on)
 
 
-def _check_width(cycle: Cycle) -> None:
-    crowded = (
-        Report.objects.filter(cycle=cycle)
-        .values("parent__name")
-        .annotate(n=Count("pk"))
-        .filter(n__gt=MOST_SUBORDINATES)
-        .order_by("parent__name")
-        .first()
-    )
+def _check_width() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT o.name, MAX(s.step) AS n FROM scope s JOIN orgs_organization o "
+            "ON o.id = s.parent_id GROUP BY o.id, o.name HAVING MAX(s.step) > %s ORDER BY o.name",
+            [MOST_SUBORDINATES],
+        )
+        crowded = cursor.fetchone()
     if crowded:
+        name, count = crowded
         raise TransitionRefused(
-            f"“{crowded['parent__name']}”的直接下级有{crowded['n']}个，"
-            f"最多{MOST_SUBORDINATES}个，请先分设党总支或党委"
+            f"“{name}”的直接下级有{count}个，最多{MOST_SUBORDINATES}个，请先分设党总支或党委"
         )
 
 

@@ -58,6 +58,34 @@ def snapshot():
                 cursor.execute("ROLLBACK")
 
 
+def next_key(model, number: str) -> str:
+    """SQL that gives rows of a SELECT their keys in `model` before they are inserted.
+
+    `number` is SQL that counts the rows from 1; PostgreSQL does not need it. Under SQLite's lock of
+    a writing transaction nobody else takes these keys.
+    """
+    table = model._meta.db_table
+    if connection.vendor == "postgresql":
+        return f"nextval(pg_get_serial_sequence('\"{table}\"', '{model._meta.pk.column}'))"
+    taken = f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'"  # noqa: S608 - own names
+    return f"COALESCE(({taken}), 0) + {number}"
+
+
+ANALYZED_FROM = 1000  # rows; what is smaller is not worth it
+
+
+def analyzed(*models, rows: int) -> None:
+    """Tell the planner about tables into which `rows` were just written by one transaction.
+
+    PostgreSQL does so by itself within minutes, until when it takes a table for what it was: of a
+    cycle that was not there before it expects no rows, and reads all of them for each.
+    """
+    if connection.vendor == "postgresql" and rows >= ANALYZED_FROM:
+        with connection.cursor() as cursor:
+            for model in models:
+                cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
+
+
 def insert_select(model, columns, rows) -> int:
     """INSERT INTO model (…) SELECT … FROM rows: `columns` maps field names to expressions over
     the queryset `rows`. No row passes through Python; returns how many were inserted."""
