@@ -31,7 +31,7 @@ from orgs.names import short_name_of
 
 from . import sight, versions
 from .choices import STANDING_STATES, Form, Grade, State
-from .columns import COLUMNS, FIELDS, TARGET
+from .columns import COLUMNS, FIELDS, TARGET, Field
 from .models import Report, ReportVersion
 from .querysets import EXCUSED, STEP, ancestors, below, successor
 from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
@@ -498,7 +498,7 @@ def _list_rows(source: _Source, part: _Part) -> Iterator[Row]:
                 source.superior_of(row),
                 source.name_of(row),
                 row["category__name"] or "",
-                *(_show(name)(row[name]) for name in LISTED_NAMES),
+                *(_field(name).show(row[name]) for name in LISTED_NAMES),
                 "；".join(said),
             ]
         )
@@ -510,9 +510,9 @@ def _write_list(book: Book, form: Form, source: _Source, part: _Part) -> Written
     return book.add(skeleton, _list_rows(source, part))
 
 
-def _ledger_columns(form: Form) -> Iterator[tuple[Column, str | None, bool]]:
-    """The columns of 附件二 or 附件三: (of the sheet, identifier or None for the name, is a
-    number). The target is the decided one."""
+def _ledger_columns(form: Form) -> Iterator[tuple[Column, str | None]]:
+    """The columns of 附件二 or 附件三: (of the sheet, identifier or None for the name). The target
+    is the decided one."""
     for column in COLUMNS:
         heading = column.heading
         if form == Form.ANNEX2:
@@ -529,27 +529,31 @@ def _ledger_columns(form: Form) -> Iterator[tuple[Column, str | None, bool]]:
                 choices=tuple(Grade.labels) if spec and spec.choices is Grade else (),
             ),
             "target_grade" if spec is TARGET else spec and spec.name,
-            column.is_number,
         )
 
 
-def _show(name: str):
-    return (TARGET if name == "target_grade" else FIELDS[name]).show
+def _field(name: str) -> Field:
+    return TARGET if name == "target_grade" else FIELDS[name]
 
 
 def _names_of(form: Form) -> tuple[str, ...]:
     """What of an entry the rows of a form are made of."""
     if form == Form.ANNEX1_LIST:
         return (*LISTED_NAMES, "review_reason")
-    return tuple(name for _, name, _ in _ledger_columns(form) if name)
+    return tuple(name for _, name in _ledger_columns(form) if name)
 
 
 def _ledger_rows(form: Form, source: _Source, part: _Part) -> Iterator[Row]:
     """Data rows; where there is more than one direct superior, a group row with its name before
     those that follow it."""
-    (_, *columns) = _ledger_columns(form)  # the first one is the name
-    values_of = itemgetter(*(name for _, name, _ in columns))
-    shows = [None if is_number else _show(name) for _, name, is_number in columns]
+    names = [name for _, name in _ledger_columns(form)][1:]  # the first one is the organization's
+    values_of = itemgetter(*names)
+    # What is chosen is stored as a code; the rest is text and numbers, shown as it is stored.
+    chosen = [
+        (place, {None: None} | _field(name).labels)
+        for place, name in enumerate(names, 1)
+        if _field(name).choices
+    ]
     labels = source.labels
     is_grouped, superior = len(labels) > 1, None
     for row in part:
@@ -557,15 +561,10 @@ def _ledger_rows(form: Form, source: _Source, part: _Part) -> Iterator[Row]:
         if is_grouped and above != superior:
             superior = above
             yield sheets.group(labels[above])
-        yield Row(
-            [
-                source.name_of(row),
-                *(
-                    show(value) if show else value
-                    for show, value in zip(shows, values_of(row), strict=True)
-                ),
-            ]
-        )
+        values = [source.name_of(row), *values_of(row)]
+        for place, words in chosen:
+            values[place] = words[values[place]]
+        yield Row(values)
 
 
 def _write_ledger(book: Book, form: Form, source: _Source, part: _Part) -> Written:
@@ -573,7 +572,7 @@ def _write_ledger(book: Book, form: Form, source: _Source, part: _Part) -> Writt
     skeleton = sheets.Form(
         SHEETS[form][0],
         title_of(form, unit),
-        [column for column, _, _ in _ledger_columns(form)],
+        [column for column, _ in _ledger_columns(form)],
         _foot(unit),
     )
     return book.add(skeleton, _ledger_rows(form, source, part))

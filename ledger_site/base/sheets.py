@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -95,9 +95,12 @@ def _lines(text: str, room: int) -> int:
     for paragraph in text.split("\n"):
         # A Chinese character is two units wide and three bytes long, others are one of both.
         length = len(paragraph) + len(paragraph.encode())
-        breaks = -(-length // room) - 1
-        # A sign that may not begin a line takes the character before it along, now and then.
-        count += -(-(length + breaks) // room) or 1
+        if length <= room:
+            count += 1
+        else:
+            # A sign that may not begin a line takes the character before it along, now and then.
+            breaks = (length - 1) // room
+            count += -(-(length + breaks) // room)
     return count
 
 
@@ -196,11 +199,11 @@ def _styles() -> Iterator[NamedStyle]:
 _SPECIAL = re.compile(f"[&<>_{_CONTROL.pattern[1:]}")  # what a cell may not hold as it is
 _FORMULA = "=+-@"  # how text begins that would become a formula when it is edited
 _SHORT = 12  # characters of a text that will probably come again: a grade, a name, a date
-_KEPT = 2000  # cells of a column that are kept
+_KEPT = 2000  # cells of one look that are kept
 
 
 class _Cells(dict):
-    """The cells of one column in one look, by value: (XML behind the place, lines it takes).
+    """The cells of one look and width, by value: (XML behind the place, lines that it takes).
 
     Short texts and numbers are made once and kept, never more than `_KEPT` of them. Texts are
     written inline: the table of shared texts would be in memory until the end.
@@ -321,10 +324,12 @@ class _Sheet:
         self.number = 0  # of the row written last
         self.written = Written()
         self._letters = [get_column_letter(n) for n in range(1, len(form.columns) + 1)]
-        self._places = "".join(f'<c r="{letter}#"%s' for letter in self._letters)
+        cells = "".join(f'<c r="{letter}#"%s' for letter in self._letters)
+        self._line_form = f'<row r="#" ht="%s" customHeight="1">{cells}</row>'
         self._merged: list[str] = []
         self._groups = array("L")  # rows that are merged across; there may be tens of thousands
-        self._cells: dict[tuple[str, bool], list[_Cells]] = {}
+        self._kinds: dict[tuple[str, bool], list[_Cells]] = {}
+        self._cells: dict[tuple, _Cells] = {}
         self._styles: dict[tuple, int] = {}
         self._prepare()
 
@@ -413,18 +418,21 @@ class _Sheet:
         return pieces, max(lines)
 
     def _columns(self, kind: str, is_small: bool) -> list[_Cells]:
-        if (kind, is_small) not in self._cells:
+        if (kind, is_small) not in self._kinds:
             scale = TEXT_SIZE / SMALL_SIZE if is_small else 1
-            self._cells[kind, is_small] = [
-                _Cells(
-                    self._style,
-                    _look(column, kind, is_small),
-                    column.number_format,
-                    column.width * scale,
+            self._kinds[kind, is_small] = [
+                self._cells_of(
+                    _look(column, kind, is_small), column.number_format, column.width * scale
                 )
                 for column in self.form.columns
             ]
-        return self._cells[kind, is_small]
+        return self._kinds[kind, is_small]
+
+    def _cells_of(self, *look) -> _Cells:
+        """Columns of one look share their cells: the same names stand in several of them."""
+        if look not in self._cells:
+            self._cells[look] = _Cells(self._style, *look)
+        return self._cells[look]
 
     def _group(self, row: Row) -> str:
         self._groups.append(self.number + 1)
@@ -448,15 +456,14 @@ class _Sheet:
 
     def _texts(self, texts: Sequence[str], style: str, height: float) -> str:
         """A row of texts in one style, with empty cells behind them."""
-        cells = _Cells(self._style, style, "General", self.form.width)
+        cells = self._cells_of(style, "General", self.form.width)
         pieces = [cells[text][0] for text in texts]
         return self._line(pieces + [cells.empty] * (len(self._letters) - len(texts)), height)
 
     def _line(self, pieces: Sequence[str], height: float) -> str:
         self.number += 1
-        cells = self._places.replace("#", str(self.number)) % tuple(pieces)
         points = round(height * 4) / 4
-        return f'<row r="{self.number}" ht="{points:g}" customHeight="1">{cells}</row>'
+        return self._line_form.replace("#", str(self.number)) % (points, *pieces)
 
     def _style(self, name: str, number_format: str = "General", *, is_quoted=False) -> int:
         """The number of a style in the file."""
@@ -479,10 +486,9 @@ class _Sheet:
         if not count:
             return
         part.write(f'<mergeCells count="{count}">'.encode())
-        for place in self._merged:
-            part.write(f'<mergeCell ref="{place}"/>'.encode())
-        for number in groups:
-            part.write(f'<mergeCell ref="A{number}:{last}{number}"/>'.encode())
+        places = chain(self._merged, (f"A{number}:{last}{number}" for number in groups))
+        while piece := list(islice(places, _AT_ONCE)):
+            part.write("".join(f'<mergeCell ref="{place}"/>' for place in piece).encode())
         part.write(b"</mergeCells>")
 
     def _add_choices(self, first: int) -> None:

@@ -401,7 +401,7 @@ class Nowhere:
 def peak_of(count):
     rows = (
         sheets.group(f"第{n}乡")
-        if n % 20 == 0
+        if n % 5 == 0
         else row(
             f"第{n}村党支部", n, f"{n}、班子团结，分工明确；\n2、制度健全{n}，执行较好；", "好"
         )
