@@ -113,7 +113,7 @@ def write_split(form: Form, report: Report, post, stream) -> dict[str, int]:
             raise TransitionRefused(f"“{report.name}”没有直接下级，不能分开导出")
         if not source.summary.total.total:
             raise TransitionRefused(f"“{report.name}”没有审核通过的台账行，不能分开导出")
-        # Only those are looked up here of which `rows` gives something.
+        # For their names: what is given of them is what the rows of the whole are.
         units = {unit.path: unit for unit in Report.objects.filter(parent=report)}
         with ZipFile(stream, "w", ZIP_STORED) as archive, tempfile.TemporaryDirectory() as folder:
             for path, rows in groupby(source.rows(form), lambda row: row["path"][:depth]):

@@ -216,6 +216,8 @@ class _Cells(dict):
         self.empty = f' s="{style}"/>'
         self.number = f' s="{style_of(name, number_format)}"><v>'
         self.text, self.quoted = (f' s="{s}" t="inlineStr"><is><t>' for s in (style, quoted))
+        self.spaced = f'{self.text[:-1]} xml:space="preserve">'
+        self.quoted_spaced = f'{self.quoted[:-1]} xml:space="preserve">'
 
     def __missing__(self, value) -> tuple[str, int]:
         if isinstance(value, str):
@@ -236,11 +238,13 @@ class _Cells(dict):
             shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         if not text:
             return self.empty, 1
-        opening = self.quoted if text[0] in _FORMULA else self.text
+        is_quoted = text[0] in _FORMULA
         if "\n" in text or text[0] <= " " or text[-1] <= " ":
-            opening = f'{opening[:-1]} xml:space="preserve">'
-        elif len(text) * _WIDEST <= self.room:
-            return f"{opening}{shown}</t></is></c>", 1
+            opening = self.quoted_spaced if is_quoted else self.spaced
+        else:
+            opening = self.quoted if is_quoted else self.text
+            if len(text) * _WIDEST <= self.room:
+                return f"{opening}{shown}</t></is></c>", 1
         return f"{opening}{shown}</t></is></c>", _lines(text, self.room)
 
 
