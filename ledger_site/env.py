@@ -51,6 +51,13 @@ def flag(name: str, *, default: bool) -> bool:
     return value in _YES if value else default
 
 
+def number(name: str, *, default: int, lowest: int, highest: int) -> int:
+    value = text(name) or str(default)
+    if not (value.isascii() and value.isdigit() and lowest <= int(value) <= highest):
+        raise SettingError(f"{name} 要写 {lowest} 到 {highest} 的整数，现在是“{value}”。")
+    return int(value)
+
+
 def parts(name: str) -> list[str]:
     """A list with commas between, without empty parts."""
     return [part.strip() for part in text(name).split(",") if part.strip()]

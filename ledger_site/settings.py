@@ -142,6 +142,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+# Of workbooks, 1 (quick) to 6 (small).
+XLSX_COMPRESSION = env.number("XLSX_COMPRESSION", default=1, lowest=1, highest=6)
 
 # Language and time
 

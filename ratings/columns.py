@@ -8,6 +8,7 @@ A column of the sheet may be written from several fields of the row, its parts: 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from . import parsers
@@ -30,12 +31,16 @@ class Field:
     source_names: tuple[str, ...] = ()  # names in the data files of the province's generator
     carries_over: bool = True  # proposed in the next cycle; grades and measures never are
 
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        return dict(self.choices.choices)
+
     def show(self, value) -> str:
         """The value as a page or a sheet shows it; unknown is empty."""
         if value is None:
             return ""
         if self.choices:
-            return self.choices(value).label
+            return self.labels[value]
         if isinstance(value, date):
             return f"{value.year}年{value.month}月{value.day}日"
         return str(value)

@@ -5,12 +5,18 @@ The sheets of one unit agree with one another and with the page: figures come fr
 that were counted. All is read from one snapshot of the database, rows in chunks.
 """
 
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 from django.conf import settings
 from django.db.models import Count, Q
@@ -18,19 +24,19 @@ from django.utils import timezone
 
 from ledger_site.base import sheets
 from ledger_site.base.db import snapshot
-from ledger_site.base.sheets import CONTENT_TYPE, Book, Column, Row, Written
+from ledger_site.base.sheets import CONTENT_TYPE, Book, Column, Row, TooLarge, Written
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 from orgs.names import short_name_of
 
 from . import sight, versions
 from .choices import STANDING_STATES, Form, Grade, State
-from .columns import COLUMNS, DECISION_NAMES, FIELDS, TARGET
+from .columns import COLUMNS, FIELDS, TARGET, Field
 from .models import Report, ReportVersion
 from .querysets import EXCUSED, STEP, ancestors, below, successor
 from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
 
-__all__ = ["CONTENT_TYPE", "file_name", "title_of", "write"]
+__all__ = ["CONTENT_TYPE", "file_name", "title_of", "write", "write_split"]
 
 SUMMARY, LEDGER = "情况汇总表", "目标管理工作台账"
 SHEETS = {  # name of the sheet, kind of table
@@ -43,8 +49,15 @@ NUMBER, TENTHS = "0", "0.0"
 CHUNK = 2000  # rows read at once
 RANGES = 200  # of paths in one query; SQLite allows no more than a thousand terms
 LISTED = 100  # names of one kind on the sheet 说明
-ABOUT = ("path", "parent_id", "name", "short_name", "order_id")
-DATA = tuple(dict.fromkeys((*FIELDS, *DECISION_NAMES)))
+ABOUT = ("path", "parent_id", "name", "short_name", "order_id", "category__name")
+LISTED_NAMES = (
+    "secretary_name",
+    "declared_grade",
+    "reviewed_grade",
+    "target_grade",
+    "deadline_text",
+    "responsible_name",
+)
 
 
 # ---------------------------------------------------------------- names
@@ -77,9 +90,52 @@ def write(form: Form, report: Report, post, stream) -> int:
 
     For 附件一 these are the direct subordinates, else the rated organizations counted there.
     What the post may have is what `sight.figures_of` shows it; raises `TransitionRefused` where
-    that is nothing, and writes nothing then.
+    that is nothing, and writes nothing then, or where it is more than a workbook holds.
     """
     form = Form(form)
+    with _source(report, post) as source:
+        return _write_book(form, source, _Part(source.report, source.rows(form)), stream)
+
+
+def write_split(form: Form, report: Report, post, stream) -> dict[str, int]:
+    """Write a zip with a workbook for each direct subordinate of which rows are counted; returns
+    their names and numbers of rows, in the order of the tree.
+
+    Together they hold the rows that `write` would write, in its order and under the same rules.
+    Raises `TransitionRefused` as `write`, and where there is nothing to split.
+    """
+    form, day, names = Form(form), timezone.localdate(), {}
+    if form == Form.ANNEX1:
+        raise TransitionRefused("附件一汇总表每个直接下级一行，不需要分开导出")
+    with _source(report, post) as source:
+        report, depth = source.report, len(source.report.path) + STEP
+        if not report.has_subordinates:
+            raise TransitionRefused(f"“{report.name}”没有直接下级，不能分开导出")
+        if not source.summary.total.total:
+            raise TransitionRefused(f"“{report.name}”没有审核通过的台账行，不能分开导出")
+        # For their names: what is given of them is what the rows of the whole are.
+        units = {unit.path: unit for unit in Report.objects.filter(parent=report)}
+        with ZipFile(stream, "w", ZIP_STORED) as archive, tempfile.TemporaryDirectory() as folder:
+            for path, rows in groupby(source.rows(form), lambda row: row["path"][:depth]):
+                unit = units[path]
+                unit.cycle = report.cycle
+                file = Path(folder) / "part.xlsx"
+                with file.open("wb") as part:
+                    count = _write_book(form, source, _Part(unit, rows), part)
+                name = _unique(file_name(form, unit, day), unit.code, names)
+                archive.write(file, name)
+                names[name] = count
+    return names
+
+
+def _unique(name: str, code: str, taken) -> str:
+    """Units of one short name are told apart by their codes."""
+    return name if name not in taken else sheets.file_name(name[: -len(".xlsx")], f"_{code}.xlsx")
+
+
+@contextmanager
+def _source(report: Report, post) -> Iterator["_Source"]:
+    """What the post may have of a report, at one moment of the database."""
     with snapshot():
         report = (
             Report.objects.visible_to(post)
@@ -93,15 +149,39 @@ def write(form: Form, report: Report, post, stream) -> int:
         if summary is None:
             state = report.get_state_display()
             raise TransitionRefused(f"“{report.name}”{state}，没有可以导出的上报数据")
-        source = _Source(report, post, summary)
-        book = Book(title_of(form, report), post.unit_name)
-        written = _WRITERS[form](book, form, source)
-        book.add(*sheets.notes("说明", "填报说明", _notes(form, source, written)))
-    book.save(stream)
+        yield _Source(report, post, summary)
+
+
+def _write_book(form: Form, source: "_Source", part: "_Part", stream) -> int:
+    try:
+        with Book(stream, title_of(form, part.unit), source.post.unit_name) as book:
+            written = _WRITERS[form](book, form, source, part)
+            notes = _notes(form, source, part, written)
+            book.add(*sheets.notes("说明", "填报说明", notes))
+    except TooLarge as error:
+        raise TransitionRefused(
+            f"“{part.unit.name}”的{error}，一个工作簿放不下，"
+            "请按直接下级分开导出（命令 export_ledger 加 --split）"
+        ) from None
     return written.row_count
 
 
 # ---------------------------------------------------------------- what is counted
+
+
+@dataclass
+class _Part:
+    """The rows of a workbook and the unit that it is named after: the report itself, or one of
+    its direct subordinates where they are split."""
+
+    unit: Report
+    rows: Iterable[dict[str, Any]]
+    stored_count: int = 0  # rows that were given from versions
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self.rows:
+            self.stored_count += row["is_stored"]
+            yield row
 
 
 @dataclass
@@ -111,7 +191,6 @@ class _Source:
     report: Report
     post: Any
     summary: Summary
-    stored_count: int = 0  # rows that were given from versions
 
     @property
     def is_stored(self) -> bool:
@@ -121,18 +200,19 @@ class _Source:
             version.number != report.number or report.state not in STANDING_STATES
         )
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """The counted rows in the order of the tree.
+    def rows(self, form: Form) -> Iterator[dict[str, Any]]:
+        """The counted rows in the order of the tree, with what the form shows of them.
 
         What the figures count is followed down by the digests. Where an accepted version is still
         the one that was counted, all below it is as it was (what is accepted is frozen) and read
         in chunks; where it is not, under a correction or after a return, the row is that of the
         version and its subordinates are looked at in turn.
         """
-        report = self.report
+        report, names = self.report, _names_of(form)
         if not report.has_subordinates:
             if any(line.is_counted for line in self.summary.lines):
-                yield from self._live([(report.path, successor(report.path))], frozenset())
+                place = report.path, successor(report.path)
+                yield from self._live([place], frozenset(), names)
             return
         if self.is_stored:
             listed = versions.read(self.summary.version)["subordinates"]
@@ -141,18 +221,17 @@ class _Source:
         excused, descended, ranges = set(excused_paths(report)), set(), []
         for found in self._counted(report, listed, descended):
             if isinstance(found, dict):
-                yield from self._live(ranges, excused - descended)
+                yield from self._live(ranges, excused - descended, names)
                 ranges = []
-                self.stored_count += 1
                 yield found
             elif ranges and ranges[-1][1] == found[0]:  # the neighbour
                 ranges[-1] = (ranges[-1][0], found[1])
             else:
                 if len(ranges) == RANGES:
-                    yield from self._live(ranges, excused - descended)
+                    yield from self._live(ranges, excused - descended, names)
                     ranges = []
                 ranges.append(found)
-        yield from self._live(ranges, excused - descended)
+        yield from self._live(ranges, excused - descended, names)
 
     def _counted(self, parent: Report, listed, descended) -> Iterator[tuple[str, str] | dict]:
         """What a version counts below a report: ranges of paths, or rows from older versions."""
@@ -184,7 +263,7 @@ class _Source:
             if content["subordinates"]:
                 yield from self._counted(child, content["subordinates"], descended)
 
-    def _live(self, ranges, excused) -> Iterator[dict[str, Any]]:
+    def _live(self, ranges, excused, names) -> Iterator[dict[str, Any]]:
         """Rows as they are now, between these paths, without those under `excused` ones."""
         if not ranges:
             return
@@ -196,13 +275,13 @@ class _Source:
             .filter(places, is_rated=True, is_row_excused=False)
             .exclude(state=State.EXCUSED)
             .order_by("path")
-            .values(*ABOUT, "category__name", *(f"entry__{name}" for name in DATA))
+            .values_list(*ABOUT, *(f"entry__{name}" for name in names))
         )
-        for row in rows.iterator(chunk_size=CHUNK):
+        keys = (*ABOUT, *names, "is_stored")
+        for values in rows.iterator(chunk_size=CHUNK):
+            row = dict(zip(keys, (*values, False), strict=True))
             if excused and not excused.isdisjoint(ancestors(row["path"])):
                 continue
-            for name in DATA:
-                row[name] = row.pop(f"entry__{name}")
             yield row
 
     @cached_property
@@ -268,9 +347,9 @@ def _is_as_said(child: Report, said) -> bool:
 
 
 def _stored_row(report: Report, values) -> dict[str, Any]:
-    row = {name: getattr(report, name) for name in ABOUT}
+    row = {name: getattr(report, name) for name in ABOUT[:-1]}
     row["category__name"] = report.category.name if report.category_id else None
-    return row | {name: values.get(name) for name in DATA}
+    return row | values | {"is_stored": True}
 
 
 # ---------------------------------------------------------------- 附件一
@@ -355,7 +434,7 @@ def _foot(report: Report) -> tuple[str, ...]:
     return f"填报单位（盖章）：{report.name}", "填报人：", "审核人：", date_line
 
 
-def _write_summary(book: Book, form: Form, source: _Source) -> Written:
+def _write_summary(book: Book, form: Form, source: _Source, part: _Part) -> Written:
     report, summary = source.report, source.summary
     name, title, whole = SHEETS[form][0], title_of(form, report), summary.total
     written = book.add(
@@ -406,8 +485,8 @@ def _list_columns() -> tuple[Column, ...]:
     )
 
 
-def _list_rows(source: _Source) -> Iterator[Row]:
-    for number, row in enumerate(source.rows(), 1):
+def _list_rows(source: _Source, part: _Part) -> Iterator[Row]:
+    for number, row in enumerate(part, 1):
         said = []
         if row["reviewed_grade"] != row["declared_grade"] and row["review_reason"]:
             said.append(f"审核说明：{row['review_reason']}")
@@ -419,31 +498,21 @@ def _list_rows(source: _Source) -> Iterator[Row]:
                 source.superior_of(row),
                 source.name_of(row),
                 row["category__name"] or "",
-                *(
-                    _shown(row, name)
-                    for name in (
-                        "secretary_name",
-                        "declared_grade",
-                        "reviewed_grade",
-                        "target_grade",
-                        "deadline_text",
-                        "responsible_name",
-                    )
-                ),
+                *(_field(name).show(row[name]) for name in LISTED_NAMES),
                 "；".join(said),
             ]
         )
 
 
-def _write_list(book: Book, form: Form, source: _Source) -> Written:
-    report = source.report
-    skeleton = sheets.Form(SHEETS[form][0], title_of(form, report), _list_columns(), _foot(report))
-    return book.add(skeleton, _list_rows(source))
+def _write_list(book: Book, form: Form, source: _Source, part: _Part) -> Written:
+    unit = part.unit
+    skeleton = sheets.Form(SHEETS[form][0], title_of(form, unit), _list_columns(), _foot(unit))
+    return book.add(skeleton, _list_rows(source, part))
 
 
-def _ledger_columns(form: Form) -> Iterator[tuple[Column, str | None, bool]]:
-    """The columns of 附件二 or 附件三: (of the sheet, identifier or None for the name, is a
-    number). The target is the decided one."""
+def _ledger_columns(form: Form) -> Iterator[tuple[Column, str | None]]:
+    """The columns of 附件二 or 附件三: (of the sheet, identifier or None for the name). The target
+    is the decided one."""
     for column in COLUMNS:
         heading = column.heading
         if form == Form.ANNEX2:
@@ -460,44 +529,53 @@ def _ledger_columns(form: Form) -> Iterator[tuple[Column, str | None, bool]]:
                 choices=tuple(Grade.labels) if spec and spec.choices is Grade else (),
             ),
             "target_grade" if spec is TARGET else spec and spec.name,
-            column.is_number,
         )
 
 
-def _shown(row, name: str) -> str:
-    spec = TARGET if name == "target_grade" else FIELDS[name]
-    return spec.show(row[name])
+def _field(name: str) -> Field:
+    return TARGET if name == "target_grade" else FIELDS[name]
 
 
-def _ledger_rows(form: Form, source: _Source) -> Iterator[Row]:
+def _names_of(form: Form) -> tuple[str, ...]:
+    """What of an entry the rows of a form are made of."""
+    if form == Form.ANNEX1_LIST:
+        return (*LISTED_NAMES, "review_reason")
+    return tuple(name for _, name in _ledger_columns(form) if name)
+
+
+def _ledger_rows(form: Form, source: _Source, part: _Part) -> Iterator[Row]:
     """Data rows; where there is more than one direct superior, a group row with its name before
     those that follow it."""
-    columns = [(name, is_number) for _, name, is_number in _ledger_columns(form)]
+    names = [name for _, name in _ledger_columns(form)][1:]  # the first one is the organization's
+    values_of = itemgetter(*names)
+    # What is chosen is stored as a code; the rest is text and numbers, shown as it is stored.
+    chosen = [
+        (place, {None: None} | _field(name).labels)
+        for place, name in enumerate(names, 1)
+        if _field(name).choices
+    ]
     labels = source.labels
     is_grouped, superior = len(labels) > 1, None
-    for row in source.rows():
+    for row in part:
         above = row["path"][:-STEP]
         if is_grouped and above != superior:
             superior = above
             yield sheets.group(labels[above])
-        values = []
-        for name, is_number in columns:
-            if name is None:
-                values.append(source.name_of(row))
-            else:
-                values.append(row[name] if is_number else _shown(row, name))
+        values = [source.name_of(row), *values_of(row)]
+        for place, words in chosen:
+            values[place] = words[values[place]]
         yield Row(values)
 
 
-def _write_ledger(book: Book, form: Form, source: _Source) -> Written:
-    report = source.report
+def _write_ledger(book: Book, form: Form, source: _Source, part: _Part) -> Written:
+    unit = part.unit
     skeleton = sheets.Form(
         SHEETS[form][0],
-        title_of(form, report),
-        [column for column, _, _ in _ledger_columns(form)],
-        _foot(report),
+        title_of(form, unit),
+        [column for column, _ in _ledger_columns(form)],
+        _foot(unit),
     )
-    return book.add(skeleton, _ledger_rows(form, source))
+    return book.add(skeleton, _ledger_rows(form, source, part))
 
 
 _WRITERS = {
@@ -511,7 +589,7 @@ _WRITERS = {
 # ---------------------------------------------------------------- 说明
 
 
-def _notes(form: Form, source: _Source, written: Written) -> Iterator[tuple[str, str]]:
+def _notes(form: Form, source: _Source, part: _Part, written: Written) -> Iterator[tuple[str, str]]:
     report, post, summary = source.report, source.post, source.summary
     total = summary.total
     if settings.DEMO:
@@ -521,6 +599,12 @@ def _notes(form: Form, source: _Source, written: Written) -> Iterator[tuple[str,
     yield "单位", f"{report.name}（代码{report.code}）"
     yield "批次", f"{report.cycle}（{report.cycle.label}）"
     yield "统计范围", _scope(report)
+    if part.unit is not report:
+        yield (
+            "分册",
+            f"按直接下级分开导出，本册为“{part.unit.name}”（代码{part.unit.code}）及其以下，"
+            f"共{written.row_count}行；合计等其余各项为“{report.name}”全部",
+        )
     yield "数据依据", _basis(source)
     if summary.version:
         version = summary.version
@@ -543,6 +627,11 @@ def _notes(form: Form, source: _Source, written: Written) -> Iterator[tuple[str,
     )
     yield from _form_notes(form, written)
     yield from _lists(source)
+    if part.stored_count:
+        yield (
+            "更正或退回",
+            f"有{part.stored_count}行正在更正或已退回重填，本表为上次上报、审核通过的内容",
+        )
     if written.cut:
         names = "、".join(written.cut[:LISTED])
         yield "打印不全", f"以下各行文字过长，行高已到上限，打印会显示不全，全文见单元格：{names}"
@@ -589,7 +678,7 @@ def _form_notes(form: Form, written: Written) -> Iterator[tuple[str, str]]:
 
 
 def _lists(source: _Source) -> Iterator[tuple[str, str]]:
-    """Names of what is not in the sheet, 未报 and 免报 told apart (rule 9), and old rows."""
+    """Names of what is not in the sheet, 未报 and 免报 told apart (rule 9)."""
     report, lines = source.report, source.summary.lines
     missing = [
         f"{line.name}（{_remark(line, is_stored=False)}）"
@@ -611,11 +700,6 @@ def _lists(source: _Source) -> Iterator[tuple[str, str]]:
     ]
     count = deeper.count() if len(names) == LISTED else len(names)
     yield from _listed("免报", direct + names, len(direct) + count)
-    if source.stored_count:
-        yield (
-            "更正或退回",
-            f"有{source.stored_count}行正在更正或已退回重填，本表为上次上报、审核通过的内容",
-        )
 
 
 def _listed(item: str, names: list[str], count: int) -> Iterator[tuple[str, str]]:

@@ -3,21 +3,28 @@
 A `Form` is a sheet's skeleton: title, head, widths, foot. The rows come from an iterator and are
 written as they come, so that a sheet is never in memory as a whole. What a cell shows is a value,
 never a formula.
+
+openpyxl makes what is of one size for any number of rows: styles, print set-up, the parts around
+the sheets. The cells are written here, as XML straight into the file: openpyxl takes ten times as
+long for them (docs/decisions.md).
 """
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from io import BytesIO
+from itertools import chain, islice
 from typing import Any, NamedTuple
+from zipfile import ZIP_DEFLATED, ZipFile
 
+from django.conf import settings
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell import Cell
 from openpyxl.styles import Alignment, Border, Font, NamedStyle, Side
 from openpyxl.utils import get_column_letter
-from openpyxl.worksheet.cell_range import CellRange
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.properties import PageSetupProperties
 
@@ -26,10 +33,12 @@ TITLE_FONT, HEAD_FONT, TEXT_FONT = "方正小标宋简体", "黑体", "仿宋_GB
 TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 22, 10.5, 8  # at 10.5 a Chinese character is two units wide
 A3 = 8
 LARGEST_CELL = 32_767  # characters
-HIGHEST_ROW = 409  # points; no program shows a higher row
+LOWEST_ROW, HIGHEST_ROW = 24, 409  # points; no program shows a higher row
 LINE = 1.4  # height of a line by size of the font; fonts of other systems are higher than 仿宋
 LONGEST_SHEET_NAME = 31
 LONGEST_FILE_NAME = 240  # bytes; most file systems take 255
+MOST_ROWS = 1_048_576  # of a sheet
+MOST_BYTES = 2_000_000_000  # of a sheet's XML; with more the file needs ZIP64, which not all read
 
 
 # ---------------------------------------------------------------- text and names
@@ -68,20 +77,30 @@ def file_name(unit: str, rest: str) -> str:
     return unit.lstrip(".") + rest
 
 
-def units_of(text: str) -> float:
-    """Width of a text in half-width characters: a Chinese character counts as two."""
-    return (len(text) + len(text.encode())) / 2  # three bytes in UTF-8
-
-
 def lines_of(text: str, width: float) -> int:
-    """How many lines a text takes in a column, wrapped."""
-    room = max(math.floor((width - 1) / 2) * 2, 2)  # a Chinese character is not cut in two
+    """How many lines a text takes in a column of so many half-width characters, wrapped."""
+    return _lines(text, _room(width))
+
+
+def _room(width: float) -> int:
+    """What goes into a line, in quarters of a Chinese character, which is not cut in two."""
+    return max(math.floor((width - 1) / 2), 1) * 4
+
+
+_WIDEST = 5  # quarters that a character may take
+
+
+def _lines(text: str, room: int) -> int:
     count = 0
     for paragraph in text.split("\n"):
-        units = units_of(paragraph)
-        lines = math.ceil(units / room)
-        # A sign that may not begin a line takes the character before it along, now and then.
-        count += max(math.ceil((units + (lines - 1) / 2) / room), 1)
+        # A Chinese character is two units wide and three bytes long, others are one of both.
+        length = len(paragraph) + len(paragraph.encode())
+        if length <= room:
+            count += 1
+        else:
+            # A sign that may not begin a line takes the character before it along, now and then.
+            breaks = (length - 1) // room
+            count += -(-(length + breaks) // room)
     return count
 
 
@@ -175,24 +194,129 @@ def _styles() -> Iterator[NamedStyle]:
         )
 
 
+# ---------------------------------------------------------------- cells
+
+_SPECIAL = re.compile(f"[&<>_{_CONTROL.pattern[1:]}")  # what a cell may not hold as it is
+_FORMULA = "=+-@"  # how text begins that would become a formula when it is edited
+_SHORT = 12  # characters of a text that will probably come again: a grade, a name, a date
+_KEPT = 2000  # cells of one look that are kept
+
+
+class _Cells(dict):
+    """The cells of one look and width, by value: (XML behind the place, lines that it takes).
+
+    Short texts and numbers are made once and kept, never more than `_KEPT` of them. Texts are
+    written inline: the table of shared texts would be in memory until the end.
+    """
+
+    def __init__(self, style_of: Callable[..., int], name: str, number_format: str, width: float):
+        super().__init__()
+        self.room = _room(width)
+        style, quoted = style_of(name), style_of(name, is_quoted=True)
+        self.empty = f' s="{style}"/>'
+        self.number = f' s="{style_of(name, number_format)}"><v>'
+        self.text, self.quoted = (f' s="{s}" t="inlineStr"><is><t>' for s in (style, quoted))
+        self.spaced = f'{self.text[:-1]} xml:space="preserve">'
+        self.quoted_spaced = f'{self.quoted[:-1]} xml:space="preserve">'
+
+    def __missing__(self, value) -> tuple[str, int]:
+        if isinstance(value, str):
+            made = self._text(value)
+            if len(value) > _SHORT:
+                return made
+        else:
+            made = self.empty if value is None else f"{self.number}{value}</v></c>", 1
+        if len(self) == _KEPT:
+            self.clear()
+        self[value] = made
+        return made
+
+    def _text(self, text: str) -> tuple[str, int]:
+        shown = text
+        if _SPECIAL.search(text) or len(text) > LARGEST_CELL:
+            text = clean(text)
+            shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        if not text:
+            return self.empty, 1
+        is_quoted = text[0] in _FORMULA
+        if "\n" in text or text[0] <= " " or text[-1] <= " ":
+            opening = self.quoted_spaced if is_quoted else self.spaced
+        else:
+            opening = self.quoted if is_quoted else self.text
+            if len(text) * _WIDEST <= self.room:
+                return f"{opening}{shown}</t></is></c>", 1
+        return f"{opening}{shown}</t></is></c>", _lines(text, self.room)
+
+
 # ---------------------------------------------------------------- writing
 
 
-class Book:
-    """A workbook; sheets are added one after another and stored by `save`."""
+class TooLarge(Exception):
+    """A sheet that programs would not open; the text says what is too much."""
 
-    def __init__(self, title: str, author: str = ""):
-        self._book = Workbook(write_only=True)
-        self._book.properties.title = clean(title)
-        self._book.properties.creator = clean(author)
+
+class Book:
+    """A workbook, written into a binary stream; sheets are added one after another.
+
+    `with Book(stream, title) as book` writes what is common to the sheets at the end. After an
+    exception the stream holds no workbook.
+    """
+
+    def __init__(self, stream, title: str, author: str = ""):
+        self._skeleton = Workbook()
+        self._skeleton.remove(self._skeleton.active)
+        self._skeleton.properties.title = clean(title)
+        self._skeleton.properties.creator = clean(author)
         for style in _styles():
-            self._book.add_named_style(style)
+            self._skeleton.add_named_style(style)
+        self._zip = ZipFile(
+            stream, "w", ZIP_DEFLATED, compresslevel=settings.XLSX_COMPRESSION, allowZip64=True
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        with self._zip:
+            if kind is None:
+                self._write_common()
 
     def add(self, form: Form, rows: Iterable[Row]) -> Written:
-        return _Sheet(self._book, form).write(rows)
+        """Write a sheet; raises `TooLarge`."""
+        sheet = _Sheet(self._skeleton, form)
+        with self._zip.open(_part_name(len(self._skeleton.worksheets)), "w") as part:
+            part.write(self._around_rows()[0])
+            sheet.write(rows, part)
+            part.write(self._around_rows()[1])
+        return sheet.written
 
-    def save(self, stream) -> None:
-        self._book.save(stream)
+    def _around_rows(self) -> list[bytes]:
+        """What stands before and behind the rows of the sheet added last."""
+        with self._saved() as skeleton:
+            xml = skeleton.read(_part_name(len(self._skeleton.worksheets)))
+        # openpyxl knows of no rows, and a reader would believe the size that it gives.
+        return _NO_ROWS.split(_SIZE.sub(b"", xml))
+
+    def _write_common(self) -> None:
+        own = {_part_name(number) for number in range(1, len(self._skeleton.worksheets) + 1)}
+        with self._saved() as skeleton:
+            for name in skeleton.namelist():
+                if name not in own:
+                    self._zip.writestr(name, skeleton.read(name))
+
+    def _saved(self) -> ZipFile:
+        stream = BytesIO()
+        self._skeleton.save(stream)
+        return ZipFile(stream)
+
+
+_NO_ROWS = re.compile(rb"<sheetData\s*/>|<sheetData>\s*</sheetData>")
+_SIZE = re.compile(rb"<dimension [^>]*/>")
+_AT_ONCE = 200  # rows that are compressed at once
+
+
+def _part_name(number: int) -> str:
+    return f"xl/worksheets/sheet{number}.xml"
 
 
 class _Sheet:
@@ -203,21 +327,39 @@ class _Sheet:
         self.sheet = book.create_sheet(sheet_name(form.name, book.sheetnames))
         self.number = 0  # of the row written last
         self.written = Written()
+        self._letters = [get_column_letter(n) for n in range(1, len(form.columns) + 1)]
+        cells = "".join(f'<c r="{letter}#"%s' for letter in self._letters)
+        self._line_form = f'<row r="#" ht="%s" customHeight="1">{cells}</row>'
+        self._merged: list[str] = []
+        self._groups = array("L")  # rows that are merged across; there may be tens of thousands
+        self._kinds: dict[tuple[str, bool], list[_Cells]] = {}
+        self._cells: dict[tuple, _Cells] = {}
+        self._styles: dict[tuple, int] = {}
         self._prepare()
 
-    def write(self, rows: Iterable[Row]) -> Written:
-        self._write_title()
-        self._write_head()
+    def write(self, rows: Iterable[Row], part) -> None:
+        """Write rows and merges; the choices are then in the skeleton."""
+        part.write(b"<sheetData>")
+        lines, size = self._rows(rows), 0
+        while piece := "".join(islice(lines, _AT_ONCE)).encode():
+            size += len(piece)
+            if size > MOST_BYTES:
+                raise TooLarge(f"工作表“{self.form.name}”的内容超过{MOST_BYTES // 2**20}MB")
+            part.write(piece)
+        part.write(b"</sheetData>")
+        self._write_merges(part)
+
+    def _rows(self, rows: Iterable[Row]) -> Iterator[str]:
+        yield self._title()
+        yield from self._head()
         first = self.number + 1
         for row in rows:
-            if row.kind == "group":
-                self._across(clean(row.values[0]), GROUP, 24)
-            else:
-                self._write_row(row)
+            if self.number == MOST_ROWS - 1:  # the last one is the foot's
+                raise TooLarge(f"工作表“{self.form.name}”超过{MOST_ROWS}行")
+            yield self._group(row) if row.kind == "group" else self._data(row)
         self._add_choices(first)
-        self._write_foot()
-        self.sheet.close()
-        return self.written
+        if self.form.foot:
+            yield self._foot()
 
     def _prepare(self) -> None:
         """Print set-up, widths, frozen head: what stands before the first row in the file."""
@@ -236,123 +378,142 @@ class _Sheet:
         last = 1 + form.head_height
         sheet.print_title_rows = f"2:{last}"
         sheet.freeze_panes = f"A{last + 1}"
-        for place, column in enumerate(form.columns, 1):
-            sheet.column_dimensions[get_column_letter(place)].width = column.width
+        for letter, column in zip(self._letters, form.columns, strict=True):
+            sheet.column_dimensions[letter].width = column.width
 
-    def _write_title(self) -> None:
-        title = clean(self.form.title)
+    def _title(self) -> str:
+        title = self.form.title
         lines = lines_of(title, self.form.width * TEXT_SIZE / TITLE_SIZE)
-        self._across(title, TITLE, max(lines * TITLE_SIZE * LINE + 10, 45))
+        return self._across(title, TITLE, max(lines * TITLE_SIZE * LINE + 10, 45))
 
-    def _write_head(self) -> None:
+    def _head(self) -> Iterator[str]:
         form, top, height = self.form, self.number + 1, self.form.head_height
-        grid = [[None] * len(form.columns) for _ in range(height)]
+        grid = [[""] * len(form.columns) for _ in range(height)]
         needed = [24.0] * height
         # Heads over several columns first: the lowest row has what is left to the others.
         for first, last, depth, text in sorted(_heads(form.columns), key=lambda head: head[2]):
             below = height if first == last and depth == len(form.columns[first].heads) else depth
             grid[depth - 1][first] = text
             if (first, depth) != (last, below):
-                self._merge(top + depth - 1, first + 1, top + below - 1, last + 1)
+                self._merge(top + depth - 1, first, top + below - 1, last)
             width = sum(column.width for column in form.columns[first : last + 1])
             room = lines_of(text, width) * TEXT_SIZE * LINE + 6
             needed[below - 1] = max(needed[below - 1], room - sum(needed[depth - 1 : below - 1]))
         for texts, room in zip(grid, needed, strict=True):
-            self._append([(text, HEAD) for text in texts], room)
+            yield self._texts(texts, HEAD, room)
 
-    def _write_row(self, row: Row) -> None:
-        columns, cells, lines = self.form.columns, [], 1
-        for column, value in zip(columns, row.values, strict=True):
-            style = LEFT if column.is_left else TEXT
-            if isinstance(value, str):
-                value = clean(value)
-                lines = max(lines, lines_of(value, column.width))
-            cells.append((value, TOTAL if row.kind == "total" else style))
-        height = max(lines * TEXT_SIZE * LINE + 6, 24)
+    def _data(self, row: Row) -> str:
+        pieces, lines = self._made(row)
+        height = lines * TEXT_SIZE * LINE + 6
         if height > HIGHEST_ROW:
-            cells, height = self._smaller(cells)
-        self._append(cells, height, [column.number_format for column in columns])
+            # Too high to be shown: in small type; what is still too high is named.
+            pieces, lines = self._made(row, is_small=True)
+            height = lines * SMALL_SIZE * LINE + 4
+            if height > HIGHEST_ROW:
+                self.written.cut.append(str(row.values[0] or f"第{self.number + 1}行"))
         self.written.row_count += row.kind == "data"
+        return self._line(pieces, min(max(height, LOWEST_ROW), HIGHEST_ROW))
 
-    def _smaller(self, cells) -> tuple[list, float]:
-        """A row too high to be shown, in small type; what is still too high is named."""
-        lines = max(
-            lines_of(value, column.width * TEXT_SIZE / SMALL_SIZE)
-            for (value, _), column in zip(cells, self.form.columns, strict=True)
-            if isinstance(value, str)
-        )
-        height = lines * SMALL_SIZE * LINE + 4
-        if height > HIGHEST_ROW:
-            self.written.cut.append(str(cells[0][0] or f"第{self.number + 1}行"))
-        return [(value, SMALL if style == LEFT else style) for value, style in cells], min(
-            height, HIGHEST_ROW
-        )
+    def _made(self, row: Row, *, is_small=False) -> tuple[Sequence[str], int]:
+        """The cells of a row, and how many lines the highest takes."""
+        columns = self._columns(row.kind, is_small)
+        made = [cells[value] for cells, value in zip(columns, row.values, strict=True)]
+        pieces, lines = zip(*made, strict=True)
+        return pieces, max(lines)
 
-    def _across(self, text: str, style: str, height: float) -> None:
-        """One text over the whole width."""
-        count = len(self.form.columns)
-        self._append([(text, style), *[(None, style)] * (count - 1)], height)
-        if count > 1:
-            self._merge(self.number, 1, self.number, count)
-
-    def _write_foot(self) -> None:
-        form = self.form
-        if not form.foot:
-            return
-        starts = _spread(len(form.foot), [column.width for column in form.columns])
-        cells = [(None, FOOT)] * len(form.columns)
-        ends = [*starts[1:], len(form.columns)]
-        for text, first in zip(form.foot, starts, strict=True):
-            cells[first] = (clean(text), FOOT)
-        self._append(cells, 36)
-        for first, end in zip(starts, ends, strict=True):
-            if end - first > 1:
-                self._merge(self.number, first + 1, self.number, end)
-
-    def _append(self, cells, height: float, formats: Sequence[str] = ()) -> None:
-        self.number += 1
-        self.sheet.row_dimensions[self.number].height = round(height * 4) / 4
-        self.sheet.append(
-            [
-                self._cell(value, style, formats[place] if formats else "General")
-                for place, (value, style) in enumerate(cells)
+    def _columns(self, kind: str, is_small: bool) -> list[_Cells]:
+        if (kind, is_small) not in self._kinds:
+            scale = TEXT_SIZE / SMALL_SIZE if is_small else 1
+            self._kinds[kind, is_small] = [
+                self._cells_of(
+                    _look(column, kind, is_small), column.number_format, column.width * scale
+                )
+                for column in self.form.columns
             ]
-        )
-        del self.sheet.row_dimensions[self.number]  # written; nothing of it is needed any more
+        return self._kinds[kind, is_small]
 
-    def _cell(self, value, style: str, number_format: str) -> WriteOnlyCell:
-        cell = WriteOnlyCell(self.sheet)
-        cell.style = style
-        if value is None or value == "":
-            return cell
-        cell.value = value
-        if isinstance(value, str):
-            if cell.data_type != "s":
-                cell.data_type = "s"  # =1+1 is what somebody typed, not a formula
-            if value[0] in "=+-@":
-                cell.quotePrefix = True  # it stays text when the cell is edited
-        elif isinstance(value, int | float | Decimal) and number_format != "General":
-            cell.number_format = number_format
-        return cell
+    def _cells_of(self, *look) -> _Cells:
+        """Columns of one look share their cells: the same names stand in several of them."""
+        if look not in self._cells:
+            self._cells[look] = _Cells(self._style, *look)
+        return self._cells[look]
+
+    def _group(self, row: Row) -> str:
+        self._groups.append(self.number + 1)
+        return self._texts([row.values[0]], GROUP, 24)
+
+    def _across(self, text: str, style: str, height: float) -> str:
+        """One text over the whole width."""
+        self._merge(self.number + 1, 0, self.number + 1, len(self._letters) - 1)
+        return self._texts([text], style, height)
+
+    def _foot(self) -> str:
+        form, row = self.form, self.number + 1
+        starts = _spread(len(form.foot), [column.width for column in form.columns])
+        texts = [""] * len(form.columns)
+        for text, first, end in zip(
+            form.foot, starts, [*starts[1:], len(form.columns)], strict=True
+        ):
+            texts[first] = text
+            self._merge(row, first, row, end - 1)
+        return self._texts(texts, FOOT, 36)
+
+    def _texts(self, texts: Sequence[str], style: str, height: float) -> str:
+        """A row of texts in one style, with empty cells behind them."""
+        cells = self._cells_of(style, "General", self.form.width)
+        pieces = [cells[text][0] for text in texts]
+        return self._line(pieces + [cells.empty] * (len(self._letters) - len(texts)), height)
+
+    def _line(self, pieces: Sequence[str], height: float) -> str:
+        self.number += 1
+        points = round(height * 4) / 4
+        return self._line_form.replace("#", str(self.number)) % (points, *pieces)
+
+    def _style(self, name: str, number_format: str = "General", *, is_quoted=False) -> int:
+        """The number of a style in the file."""
+        key = name, number_format, is_quoted
+        if key not in self._styles:
+            cell = Cell(self.sheet, 1, 1)
+            cell.style, cell.number_format, cell.quotePrefix = key
+            self._styles[key] = cell.style_id
+        return self._styles[key]
 
     def _merge(self, top: int, left: int, bottom: int, right: int) -> None:
-        # The set itself: `add` compares with every range that is there.
-        self.sheet.merged_cells.ranges.add(
-            CellRange(min_row=top, min_col=left, max_row=bottom, max_col=right)
-        )
+        if (top, left) != (bottom, right):
+            self._merged.append(f"{self._letters[left]}{top}:{self._letters[right]}{bottom}")
+
+    def _write_merges(self, part) -> None:
+        """The merged cells, which the format wants just behind the rows."""
+        last = self._letters[-1]
+        groups = self._groups if last != "A" else ()
+        count = len(self._merged) + len(groups)
+        if not count:
+            return
+        part.write(f'<mergeCells count="{count}">'.encode())
+        places = chain(self._merged, (f"A{number}:{last}{number}" for number in groups))
+        while piece := list(islice(places, _AT_ONCE)):
+            part.write("".join(f'<mergeCell ref="{place}"/>' for place in piece).encode())
+        part.write(b"</mergeCells>")
 
     def _add_choices(self, first: int) -> None:
         if self.number < first:
             return
-        for place, column in enumerate(self.form.columns, 1):
+        for letter, column in zip(self._letters, self.form.columns, strict=True):
             if not column.choices:
                 continue
             rule = DataValidation("list", f'"{",".join(column.choices)}"', allow_blank=True)
             rule.showErrorMessage = True
             rule.errorTitle, rule.error = "请重新选择", f"只能是{'、'.join(column.choices)}"
-            letter = get_column_letter(place)
             rule.add(f"{letter}{first}:{letter}{self.number}")
-            self.sheet.data_validations.append(rule)
+            self.sheet.add_data_validation(rule)
+
+
+def _look(column: Column, kind: str, is_small: bool) -> str:
+    if kind == "total":
+        return TOTAL
+    if not column.is_left:
+        return TEXT
+    return SMALL if is_small else LEFT
 
 
 def _spread(count: int, widths: Sequence[float]) -> list[int]:

@@ -1,10 +1,10 @@
 """汇总: the figures of 附件一, their recount, and the official sheets."""
 
-from io import BytesIO
+import tempfile
 from urllib.parse import quote
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -226,15 +226,17 @@ def download(request, pk, form):
     if form not in Form.values:
         raise Http404
     form = Form(form)
-    stream = BytesIO()
+    stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
         exports.write(form, report, request.post, stream)
     except TransitionRefused as refusal:
+        stream.close()
         messages.error(request, str(refusal))
         return redirect(_page_of(request.post, report))
     name = exports.file_name(form, report, timezone.localdate())
     trail.record("export", "导出", [act_of(report, form=form.value, file=name)], by=request.post)
-    response = HttpResponse(stream.getvalue(), content_type=exports.CONTENT_TYPE)
+    stream.seek(0)
+    response = FileResponse(stream, content_type=exports.CONTENT_TYPE)
     plain = f"{form.value}-{report.cycle.label}-{report.code}.xlsx"
     response["Content-Disposition"] = (
         f"attachment; filename=\"{_ascii(plain)}\"; filename*=UTF-8''{quote(name, safe='')}"

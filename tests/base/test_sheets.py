@@ -1,12 +1,16 @@
 """Workbooks in the form of official documents, read back with openpyxl."""
 
+import tracemalloc
 from io import BytesIO
+from itertools import repeat
+from zipfile import ZipFile
 
 import pytest
 from openpyxl import load_workbook
+from python_calamine import CalamineWorkbook
 
 from ledger_site.base import sheets
-from ledger_site.base.sheets import Book, Column, Form, Row
+from ledger_site.base.sheets import Book, Column, Form, Row, TooLarge
 
 COLUMNS = (
     Column(("名称",), 12),
@@ -19,10 +23,9 @@ FOOT = ("填报单位（盖章）：甲县", "填报人：", "审核人：", "�
 
 def made(rows, columns=COLUMNS, foot=FOOT, name="台账", title="甲县台账"):
     """The sheet, and what `Book.add` said of it."""
-    book, stream = Book(title), BytesIO()
-    written = book.add(Form(name, title, columns, foot), rows)
-    book.save(stream)
-    stream.seek(0)
+    stream = BytesIO()
+    with Book(stream, title) as book:
+        written = book.add(Form(name, title, columns, foot), rows)
     return load_workbook(stream).worksheets[0], written
 
 
@@ -212,10 +215,10 @@ def test_sheet_names_are_those_that_programs_accept(wanted, taken, name):
 
 
 def test_sheets_of_one_name_are_told_apart():
-    book, stream = Book("甲"), BytesIO()
-    for _ in range(2):
-        book.add(Form("甲/乙", "甲", COLUMNS), [])
-    book.save(stream)
+    stream = BytesIO()
+    with Book(stream, "甲") as book:
+        for _ in range(2):
+            book.add(Form("甲/乙", "甲", COLUMNS), [])
 
     assert load_workbook(stream).sheetnames == ["甲_乙", "甲_乙（2）"]
 
@@ -241,20 +244,182 @@ def test_rows_are_taken_one_by_one():
             taken.append(number)
             yield row(f"第{number}行", number, "", "好")
 
-    book = Book("甲")
-    assert taken == []
-    written = book.add(Form("甲", "甲", COLUMNS), rows())
+    with Book(BytesIO(), "甲") as book:
+        assert taken == []
+        written = book.add(Form("甲", "甲", COLUMNS), rows())
 
     assert written.row_count == len(taken) == 3
 
 
 def test_notes_say_an_item_a_line():
-    book, stream = Book("甲"), BytesIO()
-    book.add(*sheets.notes("说明", "填报说明", [("来源", "台账"), ("时间", "=now()")]))
-    book.save(stream)
+    stream = BytesIO()
+    with Book(stream, "甲") as book:
+        book.add(*sheets.notes("说明", "填报说明", [("来源", "台账"), ("时间", "=now()")]))
 
     sheet = load_workbook(stream)["说明"]
     assert [[cell.value for cell in cells] for cells in sheet["A3:B4"]] == [
         ["来源", "台账"],
         ["时间", "=now()"],
     ]
+
+
+# ---------------------------------------------------------------- what the readers make of it
+
+
+def written(rows, columns=COLUMNS):
+    stream = BytesIO()
+    with Book(stream, "甲") as book:
+        book.add(Form("台账", "甲县台账", columns, FOOT), rows)
+    stream.seek(0)
+    return stream
+
+
+TEXTS = (
+    "甲<b>&amp;乙</b>",
+    " 甲 ",
+    "甲\n乙",
+    "=1+1",
+    "“好”'\"",
+    "\t甲",
+    "㵲水\U00020000村",
+    "_x_甲",
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_comes_back_as_it_was_typed(text):
+    stream = written([row(text, 1, text * 5, "好")])
+
+    whole = load_workbook(stream).worksheets[0]
+    piecewise = load_workbook(stream, read_only=True).worksheets[0]
+    stream.seek(0)
+    other = CalamineWorkbook.from_filelike(stream).get_sheet_by_index(0).to_python()
+    read = list(piecewise.iter_rows(values_only=True))[3]
+    assert [cell.value for cell in whole[4]] == [text, 1, text * 5, "好"]
+    assert list(read) == [text, 1, text * 5, "好"]
+    assert other[3] == [text, 1, text * 5, "好"]
+
+
+def test_equal_values_in_rows_of_different_kinds_keep_their_looks():
+    sheet, _ = made(
+        [row("甲", 1, "乙", "好"), sheets.total(["甲", 1, "乙", "好"]), row("甲", 1, "乙", "好")]
+    )
+
+    assert [[cell.font.name for cell in sheet[number]] for number in (4, 5, 6)] == [
+        ["仿宋_GB2312"] * 4,
+        ["黑体"] * 4,
+        ["仿宋_GB2312"] * 4,
+    ]
+    assert [sheet.cell(number, 2).number_format for number in (4, 5, 6)] == ["0"] * 3
+
+
+def test_every_cell_says_where_it_stands_and_the_sheet_does_not_say_its_size_wrongly():
+    xml = ZipFile(written([row("甲", 1, None, "好")])).read("xl/worksheets/sheet1.xml").decode()
+
+    assert 'r="A4"' in xml
+    assert 'r="C4"' in xml
+    assert "<dimension" not in xml
+
+
+def test_values_that_come_again_and_again_are_not_mixed_up():
+    numbers = range(3 * sheets._KEPT)
+
+    sheet, _ = made(row(f"第{n % 2500}行", n, "", "好") for n in numbers)
+
+    found = sheet.iter_rows(min_row=4, max_row=3 + len(numbers), max_col=2, values_only=True)
+    assert list(found) == [(f"第{n % 2500}行", n) for n in numbers]
+
+
+def test_every_group_row_is_merged():
+    rows = [kind for n in range(300) for kind in (sheets.group(f"第{n}乡"), row("甲", n, "", "好"))]
+
+    sheet, _ = made(rows)
+
+    assert {f"A{number}:D{number}" for number in range(4, 604, 2)} <= merged(sheet)
+    assert len(merged(sheet)) == 300 + len({"A1:D1", "A2:A3", "B2:C2", "D2:D3"})
+
+
+def test_stream_is_written_from_front_to_back():
+    class Pipe:
+        def __init__(self):
+            self.parts = []
+
+        def write(self, part):
+            self.parts.append(bytes(part))
+            return len(part)
+
+        def flush(self):
+            pass
+
+    pipe = Pipe()
+    with Book(pipe, "甲") as book:
+        book.add(Form("台账", "甲", COLUMNS), [row("甲", 1, "", "好")])
+
+    sheet = load_workbook(BytesIO(b"".join(pipe.parts))).worksheets[0]
+    assert sheet["A4"].value == "甲"
+
+
+def test_level_of_compression_is_a_setting(settings):
+    sizes = []
+    for level in (1, 6):
+        settings.XLSX_COMPRESSION = level
+        stream = written(
+            row(f"第{n}村党支部", n, f"{n}、班子团结，制度健全；", "好") for n in range(500)
+        )
+        assert load_workbook(stream).worksheets[0].max_row == 504
+        sizes.append(len(stream.getvalue()))
+
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_ROWS", 10), ("MOST_BYTES", 5000)])
+def test_sheet_that_programs_would_not_open_is_refused(monkeypatch, limit, most):
+    monkeypatch.setattr(sheets, limit, most)
+
+    with pytest.raises(TooLarge, match="工作表“台账”"):
+        made(repeat(row("甲", 1, "", "好")))
+
+
+def test_as_many_rows_as_a_program_shows_are_written_with_the_foot(monkeypatch):
+    monkeypatch.setattr(sheets, "MOST_ROWS", 10)
+
+    sheet, _ = made([row("甲", 1, "", "好")] * 6)
+
+    assert (sheet.max_row, sheet["A10"].value) == (10, FOOT[0])
+
+
+class Nowhere:
+    """A stream that forgets: what is in memory is the writer's own."""
+
+    def write(self, part):
+        return len(part)
+
+    def flush(self):
+        pass
+
+
+def peak_of(count):
+    rows = (
+        sheets.group(f"第{n}乡")
+        if n % 5 == 0
+        else row(
+            f"第{n}村党支部", n, f"{n}、班子团结，分工明确；\n2、制度健全{n}，执行较好；", "好"
+        )
+        for n in range(count)
+    )
+    tracemalloc.start()
+    try:
+        with Book(Nowhere(), "甲") as book:
+            book.add(Form("台账", "甲", COLUMNS), rows)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_rows():
+    peak_of(10)  # what is loaded once
+
+    fewer, more = peak_of(20_000), peak_of(60_000)
+
+    assert more < fewer + 200_000  # bytes, for 40,000 rows more
+    assert more < 10_000_000

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from io import StringIO
+from zipfile import ZipFile
 
 import pytest
 from django.conf import settings
@@ -13,6 +14,7 @@ from openpyxl import load_workbook
 
 from ratings import exports
 from ratings.choices import Form
+from ratings.management.commands import export_ledger
 from tests.factories import hand_up, submit
 
 
@@ -27,10 +29,10 @@ def export(out, *more, under="T", form="annex3", cycle="2012-1"):
     return stdout.getvalue()
 
 
-def refused(out, capsys, **wanted):
+def refused(out, capsys, more=(), **wanted):
     """The reason on stderr of a command that ends with status 1."""
     with pytest.raises(SystemExit) as ended:
-        export(out, **wanted)
+        export(out, *more, **wanted)
     assert ended.value.code == 1
     return capsys.readouterr().err.strip()
 
@@ -81,6 +83,38 @@ def test_ledger_without_rows_is_written_and_said(line, tmp_path):
 
     assert export(out).endswith("字节，没有审核通过的台账行\n")
     assert load_workbook(out).sheetnames == ["附件三", "说明"]
+
+
+def test_split_writes_a_workbook_for_each_subordinate_into_a_zip(reported, tmp_path):
+    out = tmp_path / "台账.zip"
+
+    said = json.loads(export(out, "--json", "--split"))
+
+    with ZipFile(out) as archive:
+        names = archive.namelist()
+    assert said["parts"] == [{"file": name, "rows": 1} for name in names]
+    assert (said["rows"], said["bytes"], len(names)) == (2, out.stat().st_size, 2)
+    assert export(out, "--split") == f"已导出“{out}”：2个工作簿，2行，{out.stat().st_size}字节\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["台账.zip"]
+
+
+def test_split_refuses_a_workbooks_name_and_the_other_way_round(reported, tmp_path, capsys):
+    assert "应以 .zip 结尾" in refused(tmp_path / "台账.xlsx", capsys, more=("--split",))
+    assert "应以 .xlsx 结尾" in refused(tmp_path / "台账.zip", capsys)
+
+
+def test_split_of_what_cannot_be_split_leaves_nothing(reported, tmp_path, capsys):
+    said = refused(tmp_path / "台账.zip", capsys, more=("--split",), under="B1")
+
+    assert "没有直接下级，不能分开导出" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_rows_in_one_workbook_are_said_with_what_to_do(reported, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_ledger, "MANY_ROWS", 1)
+
+    assert "旧版表格软件不能打开，可加 --split" in export(tmp_path / "台账.xlsx")
+    assert "--split" not in export(tmp_path / "台账.zip", "--split")
 
 
 @pytest.mark.parametrize(

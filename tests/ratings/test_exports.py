@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from datetime import date
 from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from openpyxl import load_workbook
 
+from ledger_site.base import sheets
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Kind
 from orgs.models import Organization
@@ -436,6 +438,119 @@ def test_a_decision_changed_later_is_not_shown_above(given_back):
     assert {row[9] for row in data_of(found)} == {"较好"}
 
 
+# ---------------------------------------------------------------- one workbook a subordinate
+
+
+def split(form, report, post=None):
+    """By file name, the workbooks of a zip and the numbers of rows that were said."""
+    stream = BytesIO()
+    said = exports.write_split(form, report, post or system_post(report.organization), stream)
+    with ZipFile(stream) as archive:
+        assert archive.namelist() == list(said)
+        books = {name: load_workbook(BytesIO(archive.read(name))) for name in said}
+    return books, said
+
+
+DETAILS = (Form.ANNEX1_LIST, *LEDGERS)
+
+
+def values_of(form, workbook):
+    """Data rows; in the list without the number, which begins anew in every part."""
+    return [row[form == Form.ANNEX1_LIST :] for row in data_of(workbook)]
+
+
+def assert_parts_make_the_whole(form, report, post=None):
+    books, said = split(form, report, post)
+    whole = values_of(form, book(form, report, post))
+
+    assert len(whole) > 1
+    assert [row for part in books.values() for row in values_of(form, part)] == whole
+    assert [len(values_of(form, part)) for part in books.values()] == list(said.values())
+
+
+@pytest.mark.parametrize("form", DETAILS)
+def test_parts_hold_the_rows_of_the_whole_in_its_order(county, form):
+    assert_parts_make_the_whole(form, county)
+
+
+@pytest.mark.parametrize("form", DETAILS)
+def test_parts_hold_what_was_handed_up_as_the_whole_does(given_back, form):
+    assert_parts_make_the_whole(form, given_back.of("county"), given_back.province)
+    books, _ = split(form, given_back.of("county"), given_back.province)
+    assert [notes_of(part)["更正或退回"][:2] for part in books.values()] == ["有1"]
+
+
+def test_parts_are_named_after_the_direct_subordinates(county):
+    books, said = split(Form.ANNEX3, county)
+
+    units = [name.partition("基层党组织")[0] for name in books]
+    assert units == ["甲县机关党支部", "甲县东区", "甲县西区", "甲县老干部党支部"]
+    assert list(said.values()) == [1, 1, 1, 1]
+    for name, part in books.items():
+        sheet = part["附件三"]
+        title = sheet["A1"].value
+        assert name.startswith(title)
+        assert part["附件三"].max_column == 16
+        assert names_of(part)[0] in {"[甲县]", "[东区 / 城关镇]", "[西区 / 城关镇]"}
+
+
+def test_subordinates_of_one_name_have_files_of_their_own(db):
+    county = OrganizationFactory(code="C", name="中共甲县委员会", kind=Kind.COMMITTEE)
+    OrganizationFactory(code="B1", name="甲县/机关", parent=county)
+    OrganizationFactory(code="B2", name="甲县_机关", parent=county)
+    cycle = open_cycle()
+    for report in cycle.reports.filter(is_rated=True):
+        hand_up(report)
+
+    books, _ = split(Form.ANNEX2, report_of(county, cycle))
+
+    first, second = books
+    assert first.startswith("甲县_机关基层党组织")
+    assert second == first.replace(".xlsx", "_B2.xlsx")
+
+
+def test_every_part_says_what_it_is_a_part_of(reported):
+    submit(reported.of("county"))
+    version = reported.of("county").versions.get()
+
+    books, _ = split(Form.ANNEX3, reported.of("county"))
+    (part,) = books.values()
+    notes = notes_of(part)
+
+    assert notes["单位"] == "中共测试省甲县委员会（代码C）"
+    assert notes["版本摘要"] == f"SHA-256 {version.digest}"
+    assert "本册为“中共测试省甲县乙乡委员会”（代码T）及其以下，共2行" in notes["分册"]
+
+
+def test_whole_workbook_is_no_part(reported):
+    assert "分册" not in notes_of(book(Form.ANNEX3, reported.of("county")))
+
+
+@pytest.mark.parametrize(
+    ("form", "unit", "reason"),
+    [
+        (Form.ANNEX1, "county", "不需要分开"),
+        (Form.ANNEX3, "branch", "没有直接下级"),
+        (Form.ANNEX3, "province", "没有审核通过的台账行"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(reported, form, unit, reason):
+    stream = BytesIO()
+    report = reported.of(unit)
+
+    with pytest.raises(TransitionRefused, match=reason):
+        exports.write_split(form, report, system_post(report.organization), stream)
+
+    assert stream.getvalue() == b""
+
+
+def test_more_rows_than_a_workbook_holds_are_to_be_split(reported, monkeypatch):
+    monkeypatch.setattr(sheets, "MOST_ROWS", 6)  # title, head of two, group, a row, foot
+
+    with pytest.raises(TransitionRefused, match=r"“附件三”超过6行.*请按直接下级分开导出"):
+        book(Form.ANNEX3, reported.of("county"))
+
+
 # ---------------------------------------------------------------- who
 
 
@@ -448,13 +563,14 @@ def test_a_decision_changed_later_is_not_shown_above(given_back):
         ("branch", "township"),
     ],
 )
-def test_nothing_is_written_for_whom_nothing_was_handed_up_to(line, who, unit):
+@pytest.mark.parametrize("write", [exports.write, exports.write_split])
+def test_nothing_is_written_for_whom_nothing_was_handed_up_to(line, who, unit, write):
     for name in ("branch", "sibling"):
         hand_up(line.of(name))
     stream = BytesIO()
 
     with pytest.raises(TransitionRefused):
-        exports.write(Form.ANNEX3, line.of(unit), getattr(line, who), stream)
+        write(Form.ANNEX3, line.of(unit), getattr(line, who), stream)
 
     assert stream.getvalue() == b""
 

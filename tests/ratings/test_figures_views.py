@@ -345,7 +345,7 @@ def test_a_sheet_has_its_chinese_name_opens_and_leaves_a_trace(client, reported,
     assert answer["Content-Type"] == (
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     )
-    book = load_workbook(BytesIO(answer.content))
+    book = load_workbook(BytesIO(answer.getvalue()))
     words = {str(cell.value) for sheet in book for row in sheet.iter_rows() for cell in row}
     assert any("丙村党支部" in word for word in words)
     event = AuditEvent.objects.get(action="export")

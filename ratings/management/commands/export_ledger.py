@@ -19,6 +19,7 @@ WHY = {
     errno.ENOSPC: "磁盘空间不足",
     errno.ENAMETOOLONG: "文件名过长",
 }
+MANY_ROWS = 65_536  # older programs show no more
 
 
 class Command(LedgerCommand):
@@ -30,17 +31,24 @@ class Command(LedgerCommand):
         parser.add_argument("--under", required=True, metavar="CODE")
         parser.add_argument("--form", required=True, choices=Form.values)
         parser.add_argument("--out", required=True, type=Path, metavar="FILE.xlsx")
+        parser.add_argument(
+            "--split",
+            action="store_true",
+            help="按直接下级分成多个工作簿，写入一个 FILE.zip",
+        )
 
-    def answer(self, *, cycle, under, form, out, **options):
+    def answer(self, *, cycle, under, form, out, split, **options):
         report = report_of(cycle_of(cycle), under)
-        if out.suffix.lower() != ".xlsx":
-            raise Refused(f"“{out}”应以 .xlsx 结尾")
+        ending, write = (".zip", exports.write_split) if split else (".xlsx", exports.write)
+        if out.suffix.lower() != ending:
+            raise Refused(f"“{out}”应以 {ending} 结尾")
         try:
-            rows = _write(form, report, out)
+            written = _write(write, Form(form), report, out)
         except OSError as error:
             raise Refused(f"不能写入“{out}”：{WHY.get(error.errno, error)}") from None
+        rows = sum(written.values()) if split else written
+        said = f"{len(written)}个工作簿，{rows}行" if split else f"{rows}行"
         size = out.stat().st_size
-        empty = "，没有审核通过的台账行" if not rows else ""
         data = {
             "file": str(out),
             "cycle": report.cycle.label,
@@ -49,23 +57,33 @@ class Command(LedgerCommand):
             "rows": rows,
             "bytes": size,
         }
-        return Result(f"已导出“{out}”：{rows}行，{size}字节{empty}", data)
+        if split:
+            data["parts"] = [{"file": name, "rows": count} for name, count in written.items()]
+        return Result(f"已导出“{out}”：{said}，{size}字节{_hint(rows, split)}", data)
 
 
-def _write(form: str, report, out: Path) -> int:
+def _hint(rows: int, split: bool) -> str:
+    if not rows:
+        return "，没有审核通过的台账行"
+    if rows > MANY_ROWS and not split:
+        return f"，超过{MANY_ROWS}行，旧版表格软件不能打开，可加 --split 按直接下级分开"
+    return ""
+
+
+def _write(write, form: Form, report, out: Path):
     """Write beside the file and put it in its place at the end: nothing half-written is left."""
     if out.is_dir():
         raise IsADirectoryError(errno.EISDIR, str(out))
     number, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name[:40]}-", suffix=".tmp")
     try:
         with open(number, "wb") as stream:
-            rows = exports.write(Form(form), report, system_post(report.organization), stream)
+            written = write(form, report, system_post(report.organization), stream)
         os.chmod(name, 0o666 & ~_umask())  # as any other new file, not for its owner alone
         os.replace(name, out)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    return rows
+    return written
 
 
 def _umask() -> int:
