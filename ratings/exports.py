@@ -80,7 +80,7 @@ def write(form: Form, report: Report, post, stream) -> int:
     that is nothing, and writes nothing then.
     """
     form = Form(form)
-    with snapshot():
+    with snapshot(from_replica=True):
         report = (
             Report.objects.visible_to(post)
             .select_related("cycle", "organization", "parent", "category", "order")
