@@ -81,8 +81,9 @@ class Clock:
         return time.monotonic() < self.until
 
     def pause(self, mean: float | None = None) -> None:
+        """Think; whoever is still at it after the end hurries."""
         mean = self.think if mean is None else mean
-        if mean:
+        if mean and self.is_running:
             time.sleep(min(random.expovariate(1 / mean), 5 * mean))
 
 
@@ -131,7 +132,7 @@ class Browser:
     def _wait(self) -> None:
         if time.monotonic() > self.clock.until + self.clock.grace:
             raise Over
-        self.clock.pause(2)
+        time.sleep(random.uniform(1, 3))  # noqa: S311 - no secret
 
     def _ask(self, label, method, path, body=None) -> Answer:
         started = time.monotonic()
