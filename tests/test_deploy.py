@@ -125,3 +125,11 @@ def test_cursors_of_the_server_are_opened_within_a_transaction_only(monkeypatch,
 
     assert len(opened) > 5
     assert all(opened)
+
+
+def test_log_of_the_rehearsal_ends_well_and_names_no_place():
+    log = (settings.BASE_DIR / "docs/rehearsal.log").read_text(encoding="utf-8")
+
+    assert log.rstrip().endswith("没有丢失，没有重复")
+    assert "丢失 0 项，重复 0 项，经过不符 0 项，演练本身出错 0 次" in log
+    assert not re.search(r"(^|\s)/\w", log, re.MULTILINE)
