@@ -32,6 +32,9 @@ _SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
 }
 
+# A server that is gone without a word is given up after seconds; the system would wait minutes.
+_POSTGRESQL_OPTIONS = {"connect_timeout": 5, "tcp_user_timeout": 20_000}  # seconds, milliseconds
+
 
 class SettingError(ImproperlyConfigured):
     """A setting that the system must not start with; the text is for the administrator."""
@@ -135,13 +138,24 @@ def database(name: str, *, default_file: Path) -> dict:
         raise SettingError(f"{name} 缺少数据库名。")
 
     if scheme in {"postgres", "postgresql"}:
+        options = _POSTGRESQL_OPTIONS | entry.get("OPTIONS", {})
         # A connection is kept for a minute, and asked whether it still lives before it is used.
-        return {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True} | entry
+        return {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True} | entry | {"OPTIONS": options}
     if entry["NAME"] != ":memory:":
         entry["NAME"] = BASE_DIR / entry["NAME"]
     # Tests get a file too: connections to a database in memory share one cache and lock otherwise.
     test = {"NAME": default_file.with_name("test.sqlite3")}
     return entry | {"OPTIONS": _SQLITE_OPTIONS | entry.get("OPTIONS", {}), "TEST": test}
+
+
+def databases(name: str, *, default_file: Path, replica_name: str) -> dict[str, dict]:
+    """The primary as `default`, and `replica` where one is named: a copy by streaming, to read."""
+    found = {"default": database(name, default_file=default_file)}
+    if text(replica_name):
+        found["replica"] = database(replica_name, default_file=default_file)
+        if any("postgresql" not in entry["ENGINE"] for entry in found.values()):
+            raise SettingError(f"{replica_name} 要与 {name} 同时使用 PostgreSQL。")
+    return found
 
 
 def local() -> None:

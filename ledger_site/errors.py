@@ -1,10 +1,12 @@
 """The error pages. Each shows the request number and, where there is one, a reason in Chinese.
 
-400 and 500 are made without the request: then neither host, session nor database can be relied on.
+400, 500 and 503 are made without the request: then neither host, session nor database can be relied
+on.
 """
 
 import logging
 import re
+import sys
 
 from django.core.exceptions import (
     DisallowedHost,
@@ -12,6 +14,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
@@ -28,6 +31,10 @@ _BAD_REQUESTS = {
     TooManyFieldsSent: _TOO_MUCH,
     TooManyFilesSent: _TOO_MUCH,
 }
+
+# The database is away, restarting, or ended this request for the sake of another: all of it passes.
+_PASSING = (OperationalError, InterfaceError)
+_RETRY_AFTER = "5"  # seconds
 
 _COOKIE_MISSING = "浏览器没有带上本系统的 Cookie。请允许 Cookie，重新打开页面后再提交。"
 _FOREIGN_ORIGIN = "提交不是从本系统的页面发出的。请从本系统的网址进入后再提交。"
@@ -48,6 +55,11 @@ def page_not_found(request, exception):
 
 
 def server_error(request):
+    """500, or 503 where trying again is all that is needed; called while the error is handled."""
+    if isinstance(sys.exception(), _PASSING):
+        response = _plain(request, "503.html", status=503)
+        response["Retry-After"] = _RETRY_AFTER
+        return response
     return _plain(request, "500.html", status=500)
 
 

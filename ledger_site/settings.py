@@ -20,7 +20,12 @@ DEBUG = env.flag("DEBUG", default=False)
 DEMO = env.flag("DEMO", default=False)  # marks every page: 演示环境，数据均为虚构
 ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
-DATABASES = {"default": env.database("DATABASE_URL", default_file=DATA_DIR / "ledger.sqlite3")}
+DATABASES = env.databases(
+    "DATABASE_URL",
+    default_file=DATA_DIR / "ledger.sqlite3",
+    replica_name="DATABASE_REPLICA_URL",
+)
+DATABASE_ROUTERS = ["ledger_site.base.replica.Router"]
 
 # Application
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger_site.base.db import snapshot
 from ledger_site.base.reading import Unreadable, read
 from ledger_site.base.trail import WithoutUnit
 
@@ -163,9 +164,10 @@ def _check_stored_names(lines: list[_Line], errors: list[str]) -> None:
     parents = {line.values["parent_code"] for line in lines}
     taken = {}
     stored = Organization.objects.open().values_list("parent__code", "name", "code")
-    for parent, name, code in stored.iterator(5000):
-        if parent in parents and code not in codes:
-            taken[parent, name] = code
+    with snapshot():  # a cursor between transactions would not survive a pool of connections
+        for parent, name, code in stored.iterator(5000):
+            if parent in parents and code not in codes:
+                taken[parent, name] = code
     for line in lines:
         other = taken.get((line.values["parent_code"], line.values["name"]))
         if other:

@@ -136,7 +136,7 @@ def _unique(name: str, code: str, taken) -> str:
 @contextmanager
 def _source(report: Report, post) -> Iterator["_Source"]:
     """What the post may have of a report, at one moment of the database."""
-    with snapshot():
+    with snapshot(from_replica=True):
         report = (
             Report.objects.visible_to(post)
             .select_related("cycle", "organization", "parent", "category", "order")

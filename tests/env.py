@@ -22,6 +22,7 @@ os.environ |= {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "CSRF_TRUSTED_ORIGINS": "",
     "LOG_LEVEL": "WARNING",
+    "DATABASE_REPLICA_URL": "",
 }
 
 # Parallel workers share the folder of the process that started them, which removes it; two runs in

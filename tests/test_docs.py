@@ -113,7 +113,14 @@ def test_readme_lists_the_demo_accounts():
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "docs/glossary.md", "docs/design.md", "docs/decisions.md", "docs/development.md"],
+    [
+        "README.md",
+        "deploy/README.md",
+        "docs/glossary.md",
+        "docs/design.md",
+        "docs/decisions.md",
+        "docs/development.md",
+    ],
 )
 def test_links_lead_somewhere(name):
     folder = (settings.BASE_DIR / name).parent

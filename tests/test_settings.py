@@ -10,7 +10,9 @@ from unittest import mock
 import pytest
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import OperationalError
 from django.http import Http404
 from django.template import loader
 from django.test import Client
@@ -48,6 +50,7 @@ urlpatterns = [
     path("broken/", raising(ZeroDivisionError("a secret"))),
     path("refused/", raising(PermissionDenied("只有上级可以审核"))),
     path("foreign/", raising(Http404("No Report matches the given query."))),
+    path("away/", raising(OperationalError("could not connect to server: a secret"))),
     path("large/", raising(RequestDataTooBig("Request body exceeded"))),
 ]
 handler400 = "ledger_site.errors.bad_request"
@@ -107,6 +110,8 @@ def test_production_is_safe_with_only_key_and_host_set(start):
         ("DATABASE_URL", "mysql://ledger:geheim@db/ledger"),
         ("DATABASE_URL", "postgresql://ledger:geheim@db:port/ledger"),
         ("DATABASE_URL", "postgresql://ledger:geheim@db"),
+        ("DATABASE_REPLICA_URL", "postgresql://ledger:geheim@db2/ledger"),
+        ("DATABASE_REPLICA_URL", "mysql://ledger:geheim@db2/ledger"),
         ("DATA_DIR", "/dev/null/ledger"),
         ("SECRET_KEY_FILE", "/dev/null"),
         ("SECRET_KEY_FILE", "/nowhere/key"),
@@ -182,6 +187,7 @@ def test_every_answer_has_the_strict_policy_and_a_number_of_its_own(client, url)
         ("/refused/", 403, "只有上级可以审核"),
         ("/foreign/", 404, None),
         ("/broken/", 500, None),
+        ("/away/", 503, "系统正忙，请稍后再试"),
     ],
 )
 def test_error_page_shows_number_and_own_reasons_only(client, url, status_code, reason):
@@ -194,6 +200,19 @@ def test_error_page_shows_number_and_own_reasons_only(client, url, status_code, 
     assert response["X-Request-ID"] in page
     assert reason is None or reason in page
     assert not re.search("a secret|No Report|exceeded", page)
+
+
+def test_page_asks_for_another_try_when_the_database_goes_away(client, monkeypatch):
+    """Also where the database is asked first by a middleware, for session and user."""
+    client.raise_request_exception = False
+    client.cookies["sessionid"] = "a-key-of-a-session"
+    monkeypatch.setattr(SessionStore, "load", raising(OperationalError("a secret")))
+
+    response = client.get("/")
+
+    assert response.status_code == 503
+    assert response["Retry-After"] == "5"
+    assert response["X-Request-ID"] in response.content.decode()
 
 
 def test_unknown_host_gets_the_chinese_page(client):

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from .workflow import TransitionRefused
@@ -42,10 +42,11 @@ class LedgerCommand(BaseCommand):
             result = self.answer(**options)
         except self.refusals as refusal:
             result = Result("", refusals=str(refusal).splitlines())
-        except DatabaseError:
-            if MigrationRecorder(connection).has_table():
+        except (DatabaseError, InterfaceError):
+            refusal = _why_no_database()
+            if not refusal:
                 raise
-            result = Result("", refusals=["数据库还没有建立，请先运行 manage.py migrate"])
+            result = Result("", refusals=[refusal])
         if options["json"] and result.data:
             self.stdout.write(json.dumps(result.data, ensure_ascii=False))
         elif result.line:
@@ -58,3 +59,13 @@ class LedgerCommand(BaseCommand):
         """A passing line on stderr, where somebody is watching."""
         if self.stderr.isatty():
             self.stderr.write(f"\r{text}", ending="")
+
+
+def _why_no_database() -> str:
+    """What is wrong with the database as a whole; "" where it is there."""
+    try:
+        if MigrationRecorder(connection).has_table():
+            return ""
+    except (DatabaseError, InterfaceError):
+        return "数据库连接不上，请检查 DATABASE_URL 和数据库服务后再试"
+    return "数据库还没有建立，请先运行 manage.py migrate"

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
+
+from . import replica
 
 RETRIES = 3
 
@@ -35,17 +37,19 @@ def retried(function):
 
 
 @contextmanager
-def snapshot():
+def snapshot(*, from_replica: bool = False):
     """Reads of one moment, that make no writer wait.
 
     PostgreSQL: REPEATABLE READ. SQLite: a deferred transaction, since Django's own would be
     IMMEDIATE and hold up every writer. Inside a transaction already begun, that one is used.
+    `from_replica` reads from a replica that holds all that is committed, where there is one.
     """
     if connection.in_atomic_block:
         yield
     elif connection.vendor == "postgresql":
-        with transaction.atomic():
-            with connection.cursor() as cursor:
+        alias = replica.current_source() if from_replica else replica.PRIMARY
+        with replica.reading(alias), transaction.atomic(using=alias):
+            with connections[alias].cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
     else:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from ledger_site.base import trail
+from ledger_site.base.db import snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 
@@ -168,8 +169,9 @@ def recount(request, pk):
     is_own = report.organization_id == request.post.organization_id
     if not _may_recount(request.post, report):
         raise Http404(f"“{report.name}”没有在报的版本，不能核对")
-    found = sight.figures_of(report, request.post)
-    recounted = {line.pk: line.figures for line in figures.recount(report)}
+    with snapshot(from_replica=True):  # both from one moment: moves go on meanwhile
+        found = sight.figures_of(report, request.post)
+        recounted = {line.pk: line.figures for line in figures.recount(report)}
     if not report.has_subordinates:
         recounted = {line.pk: line.figures for line in found.lines}
     links = _links(request.post, report)

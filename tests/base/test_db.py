@@ -2,7 +2,9 @@ from datetime import date
 
 from django.db import connection
 
-from ledger_site.base.db import copy_rows
+from ledger_site.base import replica
+from ledger_site.base.db import copy_rows, snapshot
+from orgs.models import Category
 
 
 def _table(cursor):
@@ -48,3 +50,10 @@ def test_no_rows_are_no_error(db):
     with connection.cursor() as cursor:
         _table(cursor)
         assert copy_rows("things", ("number",), []) == 0
+
+
+def test_without_a_replica_nothing_changes(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert replica.current_source() == replica.PRIMARY
+    with snapshot(from_replica=True):
+        assert Category.objects.count() == 10
