@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from django.db import connection, transaction
 
 from ledger_site.base import trail
-from ledger_site.base.db import retried, update_integers
+from ledger_site.base.db import copy_rows, reserved_keys, retried, update_integers
 
 from .choices import Kind
 from .models import Organization
@@ -151,7 +151,7 @@ class _Node:
 
 
 NUMBERS = ("lft", "rght", "level", "tree_id")
-BATCH = 2000
+BATCH = 200
 
 
 @retried
@@ -197,7 +197,7 @@ def load(lines: list[Line], *, by) -> Loaded:
     Organization.objects.bulk_update(
         [node.organization for node in changed],
         [name.removesuffix("_id") for name in sorted(rewritten)],
-        batch_size=BATCH // 10,
+        batch_size=BATCH,
     )
     acts = [_act(node.organization) for node in changed]
     if acts:
@@ -271,30 +271,33 @@ def _number(nodes) -> list[_Node]:
 
 
 def _write(new: list[_Node], order: list[_Node]) -> None:
-    """Insert the new nodes level by level, since a superior must have its key first, and change
-    the numbers of old ones where they differ."""
-    is_new = {id(node) for node in new}
-    levels, moved = defaultdict(list), []
+    """Append the new nodes, their keys reserved beforehand so that a subordinate can name its
+    superior, and change the numbers of old ones where they differ."""
+    for node, key in zip(new, reserved_keys(Organization, len(new)), strict=True):
+        node.organization.pk = key
+    is_new, moved = {id(node) for node in new}, []
     for node in order:
         organization = node.organization
-        if id(node) in is_new:
-            levels[node.numbers[2]].append(node)
-        elif node.numbers != tuple(getattr(organization, name) for name in NUMBERS):
+        organization.parent_id = node.parent.organization.pk if node.parent else None
+        if id(node) not in is_new and node.numbers != _numbers_of(organization):
             moved.append((organization.pk, *node.numbers))
-    for level in sorted(levels):
-        for node in levels[level]:
-            organization = node.organization
-            organization.lft, organization.rght, organization.level, organization.tree_id = (
-                node.numbers
-            )
-            organization.parent = node.parent.organization if node.parent else None
-        Organization.objects.bulk_create(
-            [node.organization for node in levels[level]], batch_size=BATCH
-        )
-    for node in order:
-        if id(node) not in is_new:
-            node.organization.parent_id = node.parent.organization.pk if node.parent else None
+        for name, number in zip(NUMBERS, node.numbers, strict=True):
+            setattr(organization, name, number)
+    columns = Organization._meta.concrete_fields
+    copy_rows(
+        Organization._meta.db_table,
+        [field.column for field in columns],
+        (
+            [getattr(node.organization, field.attname) for field in columns]
+            for node in order
+            if id(node) in is_new
+        ),
+    )
     update_integers(Organization, NUMBERS, moved)
+
+
+def _numbers_of(organization) -> tuple:
+    return tuple(getattr(organization, name) for name in NUMBERS)
 
 
 CHECKS = """

@@ -153,6 +153,25 @@ def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence]) -> i
         return count
 
 
+def reserved_keys(model, count: int) -> Iterable[int]:
+    """Keys for so many new rows, which no other insert will get.
+
+    SQLite has one writer at a time, and counts on from the highest key it has seen written; so
+    the caller must be inside the transaction that writes them.
+    """
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
+                [connection.ops.quote_name(table), model._meta.pk.column, count],
+            )
+            return [key for (key,) in cursor.fetchall()]
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+        last = (cursor.fetchone() or (0,))[0]
+        return range(last + 1, last + 1 + count)
+
+
 def update_integers(model, names, rows) -> None:
     """Set the integer columns `names` of many rows at once; `rows` are (pk, value, …)."""
     if not rows:

@@ -126,6 +126,16 @@ def test_load_inserts_changes_and_moves_in_one_go_and_twice_is_no_change(small):
     assert tree.check() == []
 
 
+def test_an_insert_after_a_load_gets_a_key_of_its_own(small):
+    tree.load([Line(f"N{n}", "T", f"新支部{n}", Kind.BRANCH) for n in range(3)], by=WithoutUnit())
+    inserted = tree.insert(
+        parent=get("T"), by=WithoutUnit(), code="M", name="后来支部", kind=Kind.BRANCH
+    )
+
+    assert inserted.pk > max(get(f"N{n}").pk for n in range(3))
+    assert tree.check() == []
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
