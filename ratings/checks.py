@@ -130,12 +130,17 @@ def _secretary(row, context):
                 f"书记空缺已超过{VACANT_MONTHS}个月，请说明原因和补选安排",
             )
     if name and name in context.namesakes:
-        yield Finding(
-            Severity.EXPLAIN,
-            "namesake",
-            "secretary_name",
-            f"同一上级下另有党组织的书记也是“{name}”，请说明是兼任还是同名",
-        )
+        yield namesake(name)
+
+
+def namesake(name: str) -> Finding:
+    """Several rows under one superior name this secretary."""
+    return Finding(
+        Severity.EXPLAIN,
+        "namesake",
+        "secretary_name",
+        f"同一上级下另有党组织的书记也是“{name}”，请说明是兼任还是同名",
+    )
 
 
 def _months_between(start: date, end: date) -> int:

@@ -8,7 +8,7 @@ A column of the sheet may be written from several fields of the row, its parts: 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from . import parsers
@@ -320,11 +320,27 @@ def clean_row(texts: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]
     """
     values, errors = {}, {}
     for name, typed in texts.items():
-        try:
-            values[name] = FIELDS[name].parse(typed or "")
-        except ValueError as error:
-            errors[name] = str(error)
+        typed = typed or ""
+        # The same few words stand in most rows of a province.
+        value, error = (_parsed if len(typed) <= REMEMBERED else _parse)(name, typed)
+        if error:
+            errors[name] = error
+        else:
+            values[name] = value
     return values, errors
+
+
+REMEMBERED = 20  # characters of a text that is parsed once and remembered
+
+
+def _parse(name: str, typed: str) -> tuple[Any, str]:
+    try:
+        return FIELDS[name].parse(typed), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+_parsed = lru_cache(maxsize=20_000)(_parse)
 
 
 def derive(values: dict[str, Any], errors: dict[str, str], year: int) -> None:

@@ -20,7 +20,7 @@ def cycle_of(label: str) -> Cycle:
 def report_of(cycle: Cycle, code: str) -> Report:
     """The report of an organization in a cycle; raises `Refused`."""
     report = (
-        Report.objects.filter(cycle=cycle, code=code)
+        Report.objects.filter(cycle=cycle, organization__code=code)
         .select_related("cycle", "organization", "parent", "category")
         .first()
     )

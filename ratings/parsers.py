@@ -11,16 +11,17 @@ from .choices import Grade, Venue
 HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _BETWEEN_HAN = re.compile(rf"(?<=[{HAN}])\s+(?=[{HAN}（）()])|(?<=[（）()])\s+(?=[{HAN}])")
 _DOTS = str.maketrans(dict.fromkeys("•・．‧∙⋅", "·"))
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WIDTHS = {0x3000: " ", **{0xFF01 + n: chr(0x21 + n) for n in range(94)}}
 LONGEST_TEXT = 4000
 
 
 def clean(value: str) -> str:
     """Free text as stored: `\\n` line ends, no control characters, no space at the ends."""
-    value = value.replace("\r\n", "\n").replace("\r", "\n").replace("\v", "\n")
-    return "".join(
-        c for c in value if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs")
-    ).strip()
+    if not value.isprintable():  # has something beside letters, signs and plain spaces
+        value = value.replace("\r\n", "\n").replace("\r", "\n").replace("\v", "\n")
+        value = _CONTROL.sub("", value)
+    return value.strip()
 
 
 def folded(value: str) -> str:
@@ -42,9 +43,12 @@ def short_text(length: int):
     """One line of at most `length` characters: a unit, several units or a wording."""
 
     def parse(value: str) -> str | None:
-        value = "".join(c for c in clean(value) if unicodedata.category(c) != "Cf")
-        value = _BETWEEN_HAN.sub("", value)
-        value = re.sub(r"\s+", " ", value)
+        value = clean(value)
+        if not value.isprintable():
+            value = "".join(c for c in value if unicodedata.category(c) != "Cf")
+            value = re.sub(r"\s+", " ", value)
+        if " " in value:
+            value = re.sub(r" +", " ", _BETWEEN_HAN.sub("", value))
         if len(value) > length:
             raise ValueError(f"文字过长（{len(value)}字），请控制在{length}字以内")
         return value or None
@@ -74,13 +78,16 @@ def whole_number(*units: str):
     return parse
 
 
+_GRADES = {grade.label: grade for grade in Grade}
+
+
 def grade(value: str) -> Grade | None:
     """Exactly one of the four words (rule 1); nothing else is guessed at."""
     value = re.sub(r"\s", "", folded(clean(value)))
     if not value:
         return None
     try:
-        return Grade(dict(zip(Grade.labels, Grade.values, strict=True))[value])
+        return _GRADES[value]
     except KeyError:
         raise ValueError("等次只能是好、较好、一般、较差") from None
 
@@ -158,12 +165,17 @@ SENTENCE = (
 )
 
 
+# 预备党员, 女党员 and 35岁以下党员 end in 党员 as well: the total stands before them.
+_STATED = {
+    name: re.compile((r"(?<![备女下上性])" if name == "member_count" else "") + pattern)
+    for name, _, pattern in SENTENCE
+}
+
+
 def _stated(sentence: str):
     """(identifier, match) of each count that a 基本情况 sentence states."""
-    for name, _, pattern in SENTENCE:
-        # 预备党员, 女党员 and 35岁以下党员 end in 党员 as well: the total stands before them
-        lead = r"(?<![备女下上性])" if name == "member_count" else ""
-        match = re.search(lead + pattern, sentence)
+    for name, pattern in _STATED.items():
+        match = pattern.search(sentence)
         if match:
             yield name, match
 

@@ -23,7 +23,7 @@ from .models import CorrectionOrder, LedgerEntry, Reminder, Report
 from .querysets import ancestors
 from .versions import plain
 
-WRITTEN = (*REPORTED_NAMES, "given_grade", "explanations", "prefilled", "unread")
+WRITTEN = (*REPORTED_NAMES, "explanations", "prefilled", "unread")
 
 
 class Conflict(TransitionRefused):
@@ -127,13 +127,12 @@ class Saved:
 
 @retried
 @transaction.atomic
-def save_rows(changes: Iterable[RowChange], *, by, is_import=False, given=None) -> Saved:
+def save_rows(changes: Iterable[RowChange], *, by) -> Saved:
     """Write rows of one superior's subordinates, or of the own unit, in one transaction.
 
-    Rows that may not be written are named with the reason; the others are stored. `given` holds
-    reviewed grades of an imported sheet by key of the report: shown to the reviewer, no decision.
+    Rows that may not be written are named with the reason; the others are stored.
     """
-    changes, given = {change.pk: change for change in changes}, given or {}
+    changes = {change.pk: change for change in changes}
     found = workflow.locked(changes)
     saved, entries, acts, under = Saved([], []), [], [], {}
     for pk, report in found.items():
@@ -151,9 +150,6 @@ def save_rows(changes: Iterable[RowChange], *, by, is_import=False, given=None) 
             continue
         saved.reports.append(report)
         entry = report.entry
-        if given.get(pk) not in (None, entry.given_grade):
-            entry.given_grade = given[pk]
-            entries.append(entry)
         if not names:
             continue
         old = {name: plain(getattr(entry, name)) for name in names}
@@ -163,15 +159,14 @@ def save_rows(changes: Iterable[RowChange], *, by, is_import=False, given=None) 
             entry.prefilled = [name for name in entry.prefilled if name not in names]
         if "unread" not in change.values:
             entry.unread = {k: text for k, text in entry.unread.items() if k not in change.values}
-        if entry not in entries:
-            entries.append(entry)
+        entries.append(entry)
         edits = {
             name: [old[name], plain(change.values[name])] for name in names if name != "prefilled"
         }
         report.token += 1
         acts.append(
             workflow.act_of(
-                report, mark=workflow.mark_of("submit", report, by, is_import), changes=edits
+                report, mark=workflow.mark_of("submit", report, by, False), changes=edits
             )
         )
     workflow.write_entries(entries, WRITTEN)

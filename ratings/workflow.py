@@ -14,16 +14,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from enum import Enum
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ledger_site.base import trail, workflow
 from ledger_site.base.db import retried
 from ledger_site.base.workflow import Transition, TransitionRefused
 from orgs.choices import Role
-from orgs.models import Appointment
+from orgs.models import Appointment, Organization
+from orgs.posts import Post, system_post
 
 from . import columns, versions
 from .checks import Context, Finding, check_decision, check_row, open_explanations
@@ -95,6 +98,7 @@ FINAL = "定稿"  # what accept is called at the root
 IMPORTED, FILLED_FOR, SAME_PERSON = "导入", "代填", "同一人代填并审核"
 UNDER_EXCUSED = "上级“{}”已免报，本级无需报送"
 IMPORT_EXPLANATION = "（原台账导入，未作说明）"
+IMPORT_REASON = "按原台账导入"
 
 
 @dataclass(frozen=True)
@@ -227,15 +231,23 @@ def open_to(report: Report, by) -> list[str]:
 
 
 def check_not_under_excused(report: Report) -> None:
-    excused = (
-        Report.objects.filter(
-            cycle=report.cycle_id, path__in=ancestors(report.path), state=S.EXCUSED
-        )
-        .values_list("name", flat=True)
-        .first()
-    )
-    if excused:
-        raise TransitionRefused(UNDER_EXCUSED.format(excused))
+    refusal = _under_excused([report]).get(report.pk)
+    if refusal:
+        raise TransitionRefused(refusal)
+
+
+def _under_excused(reports: list[Report]) -> dict[int, str]:
+    """By report, why nothing of it is handed in; only those of one cycle that lie under 免报."""
+    paths = {path for report in reports for path in ancestors(report.path)}
+    cycle = reports[0].cycle_id if reports else None
+    found = Report.objects.filter(cycle=cycle, path__in=paths, state=S.EXCUSED)
+    names = dict(found.values_list("path", "name"))
+    excused = {}
+    for report in reports if names else ():
+        above = next((path for path in ancestors(report.path) if path in names), None)
+        if above:
+            excused[report.pk] = UNDER_EXCUSED.format(names[above])
+    return excused
 
 
 def context_of(report: Report, namesakes: Iterable[str] = ()) -> Context:
@@ -333,13 +345,12 @@ def move_many(
     reason: str = "",
     fields: Mapping[str, str] | None = None,
     until: date | None = None,
-    is_import: bool = False,
 ) -> Outcome:
     """Move reports of one superior together; what can't be moved is named with its reason.
 
     `fields` are the identifiers a return names, each with its reason or an empty text, `until` the
-    day of an extension. `is_import` marks moves made from an old ledger. The number of queries does
-    not depend on the number of reports, nor on what is below them.
+    day of an extension. The number of queries does not depend on the number of reports, nor on
+    what is below them.
     """
     items = {item.pk: item for item in items}
     parents = set(Report.objects.filter(pk__in=items).values_list("parent_id", flat=True))
@@ -347,23 +358,62 @@ def move_many(
         raise ValueError("a batch is made of reports of one superior")
     needs_superior = TRANSITIONS[action].actor is Actor.SUPERIOR
     found = locked({*items, *parents} - {None} if needs_superior else items)
-    outcome, good = Outcome(), []
-    checks = _Needs([found[pk] for pk in items if pk in found], action)
-    for pk, item in items.items():
-        report = found.get(pk)
-        if report is None:
-            continue
+    reports = [found[pk] for pk in items if pk in found]
+    return _move(
+        action, reports, items, lambda report: by, reason=reason, fields=fields, until=until
+    )
+
+
+@retried
+@transaction.atomic
+def move_imported(action: str, pks: Iterable[int]) -> Outcome:
+    """Submit or accept reports of any superiors of one cycle, each by the system for its superior.
+
+    For old ledgers and rehearsals: every rule that is not about persons holds, moves are marked
+    导入. Accepted are they with the grade given at import, else the declared one.
+    """
+    pks = set(pks)
+    above = Report.objects.filter(children__in=pks).values_list("pk", flat=True)
+    found = locked({*pks, *above})
+    reports = [report for pk, report in found.items() if pk in pks]
+    unit_of = {r.pk: (r.parent or r).organization_id for r in reports}
+    units = Organization.objects.in_bulk(set(unit_of.values()))
+    posts = {pk: system_post(unit) for pk, unit in units.items()}
+    items = {}
+    for report in reports:
+        given = _given(report.entry) if action == "accept" and report.counts_row else None
+        items[report.pk] = Item(report.pk, decision=given)
+    return _move(action, reports, items, lambda report: posts[unit_of[report.pk]], is_import=True)
+
+
+def _given(entry: LedgerEntry) -> Decision:
+    """The decision that an old ledger holds, its target one grade up where it does not fit."""
+    grade = Grade(entry.given_grade or entry.declared_grade)
+    target = Grade(entry.proposed_target)
+    if not grade.may_target(target):
+        target = grade.next
+    return Decision(grade, IMPORT_REASON, target, IMPORT_REASON)
+
+
+def _move(
+    action, reports, items, by_of, *, reason="", fields=None, until=None, is_import=False
+) -> Outcome:
+    """Move locked reports; `items` by key of the report, `by_of` tells who acts on each."""
+    outcome, good, fields = Outcome(), [], dict(fields or {})
+    checks = _Needs(reports, action)
+    for report in reports:
+        item, by = items[report.pk], by_of(report)
         try:
             transition = check(action, report, by)
             check_token(report, item.token)
-            workflow.check_reason(transition, reason or "".join((fields or {}).values()))
+            workflow.check_reason(transition, reason or "".join(fields.values()))
             decision = checks.check(report, item, until=until, is_import=is_import)
         except TransitionRefused as refusal:
             outcome.left_out.append((report, str(refusal)))
         else:
-            good.append(_Step(report, transition, report.state, decision))
+            good.append(_Step(report, transition, report.state, by, decision))
     if good:
-        _write(action, good, by, reason.strip(), dict(fields or {}), until, is_import)
+        _write(action, good, reason.strip(), fields, until, is_import)
         outcome.moved = [step.report for step in good]
     return outcome
 
@@ -373,6 +423,7 @@ class _Step:
     report: Report
     transition: Transition
     source: str
+    by: Post
     decision: Decision | None
     number: int = 0
 
@@ -382,19 +433,14 @@ class _Needs:
 
     def __init__(self, reports: list[Report], action: str):
         self.action = action
-        self.excused = ""
-        if reports:
-            try:
-                check_not_under_excused(reports[0])  # alike for all reports of one superior
-            except TransitionRefused as refusal:
-                self.excused = str(refusal)
+        self.excused = _under_excused(reports)
         if action == "submit":
             self.namesakes = namesakes_of([report for report in reports if report.counts_row])
             self.blocking = blocking([report for report in reports if report.has_subordinates])
 
     def check(self, report, item, *, until, is_import) -> Decision | None:
-        if self.excused:
-            raise TransitionRefused(self.excused)
+        if report.pk in self.excused:
+            raise TransitionRefused(self.excused[report.pk])
         if self.action == "submit":
             self._check_submit(report, is_import)
         elif self.action == "accept":
@@ -480,17 +526,18 @@ def _check_extension(report, until):
         raise TransitionRefused(f"延期不能晚于本级自己的上报截止日 {above}")
 
 
-def _write(action, steps: list[_Step], by, reason, fields, until, is_import) -> None:
+def _write(action, steps: list[_Step], reason, fields, until, is_import) -> None:
     """Write states, decisions, versions, history and trail of a checked batch."""
     reports = [step.report for step in steps]
     if action == "submit":
-        _store_submission(steps, by, is_import)
+        _store_submission(steps, is_import)
+    values = partial(_values, action, reason, until, steps[0].by, is_import)
     targets = defaultdict(list)
     for step in steps:
         targets[step.source, step.transition.target_of(step.report)].append(step.report)
     for (source, target), group in targets.items():
         changed = Report.objects.filter(pk__in=[r.pk for r in group], state=source).update(
-            state=target, token=F("token") + 1, **_values(action, reason, until, by, group)
+            state=target, token=F("token") + 1, **values(group)
         )
         if changed != len(group):  # only where a database ignores row locks
             raise TransitionRefused("内容已变更，请重新查看后再办理")
@@ -503,20 +550,27 @@ def _write(action, steps: list[_Step], by, reason, fields, until, is_import) -> 
         LedgerEntry.objects.filter(report__in=reports, report__order=None).update(
             reviewed_grade=None, review_reason="", target_grade=None, target_reason=""
         )
-    _remember(action, steps, by, reason, fields, until, is_import)
-    fresh = Report.objects.in_bulk([report.pk for report in reports])
-    for report in reports:
-        for name in ("state", "token", "number", "extended_to", "order_id", "was_returned"):
-            setattr(report, name, getattr(fresh[report.pk], name))
+    _remember(action, steps, reason, fields, until, is_import)
+    by_pk = {report.pk: report for report in reports}
+    for fresh in Report.objects.filter(pk__in=by_pk).values("pk", *MOVED):
+        for name in MOVED:
+            setattr(by_pk[fresh["pk"]], name, fresh[name])
 
 
-def _values(action, reason, until, by, group) -> dict:
+MOVED = ("state", "token", "number", "extended_to", "order_id", "was_returned")
+
+
+def _values(action, reason, until, by, is_import, group) -> dict:
     """The columns a move writes beside `state`."""
     if action == "submit":
+        superior = Report.objects.filter(pk=OuterRef("parent_id")).values("organization_id")
         return {
             "number": F("number") + 1,
             "submitted_by": by.user,
-            "submitted_from": by.organization,
+            # The system acts for each one's superior.
+            "submitted_from": Coalesce(Subquery(superior), F("organization_id"))
+            if is_import
+            else by.organization,
             "submitted_at": timezone.now(),
         }
     if action == "accept":
@@ -537,7 +591,7 @@ def _values(action, reason, until, by, group) -> dict:
     return {}
 
 
-def _store_submission(steps, by, is_import) -> None:
+def _store_submission(steps, is_import) -> None:
     reports = [step.report for step in steps]
     explained = [r.entry for r in reports if r.counts_row] if is_import else []
     write_entries(explained, ["explanations"])
@@ -590,10 +644,10 @@ def mark_of(action, report, by, is_import) -> str:
     return ""
 
 
-def _remember(action, steps, by, reason, fields, until, is_import) -> None:
+def _remember(action, steps, reason, fields, until, is_import) -> None:
     history, acts = [], []
     for step in steps:
-        report = step.report
+        report, by = step.report, step.by
         data = {}
         if step.decision:
             data["decision"] = asdict(step.decision)
@@ -619,9 +673,11 @@ def _remember(action, steps, by, reason, fields, until, is_import) -> None:
                 mark=mark,
             )
         )
-        acts.append(act_of(report, reason, mark=mark, number=step.number or report.number, **data))
+        act = act_of(report, reason, mark=mark, number=step.number or report.number, **data)
+        act.by = by
+        acts.append(act)
     ReportMove.objects.bulk_create(history, batch_size=1000)
-    trail.record(action, TRANSITIONS[action].label, acts, by=by)
+    trail.record(action, TRANSITIONS[action].label, acts, by=steps[0].by)
 
 
 def act_of(report: Report, reason: str = "", **data) -> trail.Act:

@@ -48,7 +48,10 @@ class LedgerCommand(BaseCommand):
                 raise
             result = Result("", refusals=[refusal])
         if options["json"] and result.data:
-            self.stdout.write(json.dumps(result.data, ensure_ascii=False))
+            # Piece by piece: an answer may have a row for each of a province.
+            for piece in json.JSONEncoder(ensure_ascii=False).iterencode(result.data):
+                self.stdout.write(piece, ending="")
+            self.stdout.write("")
         elif result.line:
             self.stdout.write(result.line)
         if result.refusals:

@@ -4,13 +4,14 @@ A file is a list of sheets; a sheet gives its rows with the numbers a person see
 that made the file. Whoever reads a new kind of file adds a reader to `READERS`.
 """
 
+import codecs
 import csv
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 LARGEST_CELL = 32_767  # characters, as in a workbook
+PIECE = 1 << 20  # bytes
 
 
 class Unreadable(Exception):
@@ -45,23 +46,33 @@ def read(path: Path) -> list[Sheet]:
 
 
 def _csv(path: Path) -> list[Sheet]:
-    stored = path.read_bytes()
-    if not stored.strip():
-        raise Unreadable(f"文件“{path.name}”是空的")
-    try:
-        text = stored.decode("utf-8-sig")
-    except UnicodeDecodeError:
+    return [Sheet("", _csv_rows(path, _encoding_of(path)))]
+
+
+def _encoding_of(path: Path) -> str:
+    """The encoding of a text file, found by reading all of it, a piece in memory."""
+    for encoding in ("utf-8-sig", "gb18030"):
+        decoder, has_text = codecs.getincrementaldecoder(encoding)(), False
         try:
-            text = stored.decode("gb18030")
+            with path.open("rb") as file:
+                while piece := file.read(PIECE):
+                    decoder.decode(piece)
+                    has_text = has_text or bool(piece.strip())
+            decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            raise Unreadable(
-                f"文件“{path.name}”不是 UTF-8 或 GB18030 编码的文本，请另存为 UTF-8 的 CSV"
-            ) from None
-    return [Sheet("", _csv_rows(text))]
+            continue
+        if not has_text:
+            raise Unreadable(f"文件“{path.name}”是空的")
+        return encoding
+    raise Unreadable(f"文件“{path.name}”不是 UTF-8 或 GB18030 编码的文本，请另存为 UTF-8 的 CSV")
 
 
-def _csv_rows(text: str) -> Iterator[Row]:
-    lines = csv.reader(io.StringIO(text, newline=""))
+def _csv_rows(path: Path, encoding: str) -> Iterator[Row]:
+    with path.open(encoding=encoding, newline="") as file:
+        yield from _lines(csv.reader(file))
+
+
+def _lines(lines) -> Iterator[Row]:
     number = 1
     while True:
         try:

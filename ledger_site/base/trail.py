@@ -1,7 +1,11 @@
 """The audit trail (操作留痕): one event for each act, written with it or not at all."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from django.db import connection
+from django.utils import timezone
 
 from .models import AuditEvent
 from .numbers import request_number
@@ -40,6 +44,7 @@ class Act:
     name: str
     reason: str = ""
     data: dict = field(default_factory=dict)
+    by: Doer | None = None  # where not all acts of one record are the same doer's
 
 
 def record(action: str, label: str, acts: list[Act], *, by: Doer) -> None:
@@ -48,12 +53,12 @@ def record(action: str, label: str, acts: list[Act], *, by: Doer) -> None:
         AuditEvent(
             action=action,
             label=label,
-            person_id=by.person_id,
-            person_name=by.person_name,
-            post=by.roles_text,
-            unit_id=by.unit_id,
-            unit_code=by.unit_code,
-            unit_name=by.unit_name,
+            person_id=doer.person_id,
+            person_name=doer.person_name,
+            post=doer.roles_text,
+            unit_id=doer.unit_id,
+            unit_code=doer.unit_code,
+            unit_name=doer.unit_name,
             object_kind=act.kind,
             object_id=act.object_id,
             object_code=act.code,
@@ -62,5 +67,35 @@ def record(action: str, label: str, acts: list[Act], *, by: Doer) -> None:
             data=act.data,
             request_number=request_number.get(),
         )
-        for act in acts
+        for act, doer in ((act, act.by or by) for act in acts)
     )
+
+
+def record_selected(
+    action: str, label: str, columns: Mapping[str, str], source: str, *, by: Doer
+) -> None:
+    """As `record`, for acts that SQL selects: any number of them, none of which is read.
+
+    `columns` maps columns of unit, object and `data` (JSON as text) to SQL over `source`, which
+    begins with FROM. Both are of our own code.
+    """
+    data = columns["data"]
+    if connection.vendor == "postgresql":
+        data = f"CAST({data} AS jsonb)"
+    said = {
+        "at": timezone.now(),
+        "action": action,
+        "label": label,
+        "person_id": by.person_id,
+        "person_name": by.person_name,
+        "post": by.roles_text,
+        "reason": "",
+        "request_number": request_number.get(),
+    }
+    names = ", ".join([*said, *columns])
+    values = ", ".join([*["%s"] * len(said), *({**columns, "data": data}).values()])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO base_auditevent ({names}) SELECT {values} {source}",
+            [connection.ops.adapt_datetimefield_value(said.pop("at")), *said.values()],
+        )

@@ -18,18 +18,25 @@ class Command(LedgerCommand):
             "--reviewed", action="store_true", help="同时按台账中的上级定级上报并审核"
         )
 
-    def answer(self, *, file, cycle, under, dry_run, reviewed, **options):
+    def answer(self, *, file, cycle, under, dry_run, reviewed, json, **options):
         report = report_of(cycle_of(cycle), under)
         if not report.cycle.is_open:
             raise Refused(f"批次 {cycle} {report.cycle.get_state_display()}，不能导入")
         done = import_ledger(
-            file, report, is_reviewed=reviewed, is_dry_run=dry_run, progress=self.progress
+            file,
+            report,
+            is_reviewed=reviewed,
+            is_dry_run=dry_run,
+            keeps_rows=json,
+            progress=self.progress,
         )
         refusals = [str(error) for error in done.errors]
+        if refusals and done.untold_count:
+            refusals.append(f"另有{done.untold_count}处没有列出，请先改正以上各处")
         line = (
             f"{'检查完毕，未写入：' if dry_run else ''}"
-            f"新填{done.count('new')}行，修改{done.count('changed')}行，"
-            f"未变{done.count('same')}行，提示{len(done.warnings)}处"
+            f"新填{done.counts['new']}行，修改{done.counts['changed']}行，"
+            f"未变{done.counts['same']}行，提示{len(done.warnings)}处"
             + (f"，审核通过{done.decided_count}行" if reviewed and not dry_run else "")
         )
         return Result("" if refusals else line, done.as_json(), refusals)
