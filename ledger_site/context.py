@@ -21,6 +21,7 @@ NAVIGATION = (
     ("整改", "rectification:list", ()),
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization")),
+    ("我的下载", "jobs:list", ("jobs:job",)),
 )
 OF_A_CYCLE = frozenset(
     {

@@ -27,12 +27,17 @@ DATABASES = env.databases(
 )
 DATABASE_ROUTERS = ["ledger_site.base.replica.Router"]
 
+# Long work: asked for by pages, done by `manage.py worker`
+JOBS_DIR = DATA_DIR / "jobs"  # results, outside static files
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
 # Application
 
 INSTALLED_APPS = [
     "ledger_site",
     "ledger_site.base",
     "orgs",
+    "ledger_site.jobs",
     "ratings",
     "rectification",
     "audits",
@@ -40,6 +45,8 @@ INSTALLED_APPS = [
     "import_export",
     "django_htmx",
     "csp",
+    "django_tasks",
+    "django_tasks_db",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class RatingsConfig(AppConfig):
     name = "ratings"
     verbose_name = "分类定级"
+
+    def ready(self):
+        from . import jobs  # noqa: F401 - registers the kinds of background work

@@ -3,12 +3,14 @@
 What a post may not see does not exist: 404. Whoever is not signed in is sent to the sign-in page.
 """
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
+from ledger_site.jobs.choices import JobState
+from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Organization
 from ratings.choices import Form
@@ -38,7 +40,7 @@ ANSWERS = frozenset({200, 302, 409, 422})
 
 
 @pytest.fixture
-def world(line):
+def world(line, settings, tmp_path):
     """The branch's report has been accepted, its township's has been submitted to the county."""
     units = line.units
     other = OrganizationFactory(
@@ -71,6 +73,18 @@ def world(line):
         "other county": appoint(other),
         "province": appoint(units["province"], Role.FILL, Role.REVIEW, Role.READ),
     }
+    settings.JOBS_DIR = tmp_path
+    (tmp_path / "result").touch()
+    line.job = Job.objects.create(
+        kind="export",
+        title="导出",
+        person=posts["township"].user,
+        unit=units["township"],
+        state=JobState.DONE,
+        file="result",
+        file_name="表.xlsx",
+        expires_at=timezone.now() + timedelta(days=1),
+    )
     line.users = {role: post.user for role, post in posts.items()} | {"no post": UserFactory()}
     return line
 
@@ -110,6 +124,10 @@ def addresses():
         ("ratings:cycle", (LABEL,), "GET", EVERYONE),
         ("ratings:cycle_act", (LABEL, "close"), "GET POST", NOBODY),
         ("rectification:list", (LABEL,), "GET", EVERYONE),
+        ("jobs:list", (), "GET", EVERYONE | {"no post"}),
+        ("jobs:job", ("job",), "GET", frozenset({"township"})),
+        ("jobs:cancel", ("job",), "POST", frozenset({"township"})),
+        ("jobs:file", ("job",), "GET", frozenset({"township"})),
         ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
         ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
         ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
@@ -137,7 +155,11 @@ def test_every_address_is_in_the_table():
 
 
 def url_of(world, name, arguments):
-    keys = {"branch": world.of("branch").pk, "unit": world.units["branch"].pk}
+    keys = {
+        "branch": world.of("branch").pk,
+        "unit": world.units["branch"].pk,
+        "job": name.startswith("jobs:") and world.job.pk,
+    }
     return reverse(name, args=[keys.get(argument, argument) for argument in arguments])
 
 

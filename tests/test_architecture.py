@@ -9,7 +9,15 @@ from django.core.management import call_command
 
 ROOT = settings.BASE_DIR
 # Lowest first; each may import those before it.
-LAYERS = ("ledger_site.base", "orgs", "ratings", "rectification", "audits", "ledger_site")
+LAYERS = (
+    "ledger_site.base",
+    "orgs",
+    "ledger_site.jobs",
+    "ratings",
+    "rectification",
+    "audits",
+    "ledger_site",
+)
 # Within an app, each file may import those above it in this list.
 FILES = (
     "choices",
@@ -31,6 +39,7 @@ FILES = (
     "sight",
     "bars",
     "exports",
+    "jobs",
     "filters",
     "verification",
     "loading",

@@ -13,7 +13,7 @@ from ratings.choices import State
 from ratings.columns import FIELDS
 from ratings.workflow import TRANSITIONS
 
-APPS = ("ledger_site", "orgs", "ratings", "rectification", "audits")
+APPS = ("ledger_site.jobs", "ledger_site", "orgs", "ratings", "rectification", "audits")
 
 
 def text(name):

@@ -12,7 +12,7 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Kind, Role
 from orgs.models import Category
 
-from .. import opening
+from .. import jobs, opening
 from ..choices import CycleState, State
 from ..models import Cycle, Report
 
@@ -189,6 +189,8 @@ def act(request, cycle, action):
     reason, error = request.POST.get("reason", "").replace("\0", ""), ""
     if request.method == "POST":
         try:
+            if action == "open" and jobs.is_large_opening():
+                return redirect(jobs.start_opening(cycle, by=request.post))
             if action == "open":
                 opening.open_cycle(cycle, by=request.post)
             elif action == "close":

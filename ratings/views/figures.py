@@ -15,7 +15,7 @@ from ledger_site.base.db import snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 
-from .. import exports, sight
+from .. import exports, jobs, sight
 from .. import summary as figures
 from ..bars import bar
 from ..choices import STANDING_STATES, Form, State
@@ -80,6 +80,7 @@ def _page(request, report):
         ],
         "missing": _missing(found.lines),
         "forms": Form.choices,
+        "split_forms": Form.choices[1:] if report.has_subordinates else (),
         "may_recount": _may_recount(request.post, report),
         "parent": _seen_parent(request.post, report),
     }
@@ -227,7 +228,9 @@ def download(request, pk, form):
     report = _with_figures(request, pk)
     if form not in Form.values:
         raise Http404
-    form = Form(form)
+    form, is_split = Form(form), request.GET.get("split") == "1"
+    if form != Form.ANNEX1 and (is_split or report.rated_count > jobs.LARGE):
+        return redirect(jobs.start_export(form, report, is_split=is_split, by=request.post))
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
         exports.write(form, report, request.post, stream)

@@ -1,8 +1,11 @@
 """Starts the ledger on this machine alone, with demo data. `env.local()` has set the stage."""
 
 import os
+import signal
 import socket
+import subprocess
 import sys
+import time
 
 from django.conf import settings
 from django.core.management import BaseCommand, call_command
@@ -55,12 +58,11 @@ class Command(BaseCommand):
             self.stdout.write(f"  {label}：账号 {username}，密码 {password}")
         if not no_serve:
             self.stdout.write(f"已启动：http://{HOST}:{port}/ （按 Ctrl-C 停止）")
-        self.stdout.flush()  # what follows replaces this process, with all that it has not written
+        self.stdout.flush()
 
     def _serve(self, listener):
-        """Become gunicorn: one process less to stop, and it ends its workers on any signal."""
-        listener.set_inheritable(True)
-        command = (
+        """Run gunicorn and a worker for background jobs, until a signal or gunicorn's end."""
+        gunicorn = (
             sys.executable, "-m", "gunicorn", "ledger_site.wsgi",
             "--bind", f"fd://{listener.fileno()}",
             "--workers", "2", "--threads", "4",
@@ -68,8 +70,24 @@ class Command(BaseCommand):
             "--log-level", "warning",
             "--no-control-socket",
         )  # fmt: skip
+        worker = (sys.executable, "manage.py", "worker")
         os.chdir(settings.BASE_DIR)
-        os.execv(sys.executable, command)  # noqa: S606 - no shell, nothing from outside
+        told = []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: told.append(True))
+        web = subprocess.Popen(gunicorn, pass_fds=[listener.fileno()])  # noqa: S603 - no shell, nothing from outside
+        jobs = subprocess.Popen(worker)  # noqa: S603
+        while not told and web.poll() is None:
+            if jobs.poll() is not None:  # what it had in hand is taken up by the next
+                jobs = subprocess.Popen(worker)  # noqa: S603
+            time.sleep(0.5)
+        for child in (web, jobs):
+            child.terminate()
+        for child in (web, jobs):
+            try:
+                child.wait(timeout=8)
+            except subprocess.TimeoutExpired:
+                child.kill()  # a job in hand is taken up at the next start
 
     def _refuse(self, reason):
         self.stderr.write(reason)

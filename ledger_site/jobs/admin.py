@@ -1,0 +1,12 @@
+from django.contrib import admin
+
+from ledger_site.base.admin import Listed, ReadOnly
+
+from .models import Job
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnly, Listed, admin.ModelAdmin):
+    list_display = ("title", "kind", "state", "person", "unit", "attempt", "created_at")
+    list_filter = ("state", "kind")
+    list_select_related = ("person", "unit")

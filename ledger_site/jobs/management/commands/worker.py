@@ -1,0 +1,56 @@
+"""Does background jobs until it is told to stop; any number of workers may run."""
+
+import logging
+import os
+import signal
+import threading
+
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
+from django.utils.crypto import get_random_string
+from django_tasks_db.management.commands.db_worker import Worker
+
+from ledger_site.jobs import services
+
+logger = logging.getLogger(__name__)
+ROUND = 5.0  # seconds between looks for what dead workers left and for old files
+
+
+class Command(BaseCommand):
+    help = "执行后台作业（大的导出、开始批次等），直到收到停止信号；可以同时运行多个"
+
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "--once", action="store_true", help="做完已有的作业就结束，供测试和定时任务使用"
+        )
+
+    def handle(self, *, once, **options):
+        self._keep_house()
+        worker = Worker(
+            queue_names=["default"],
+            interval=1,
+            batch=once,
+            backend_name="default",
+            startup_delay=False,
+            max_tasks=None,
+            worker_id=get_random_string(32),
+            excluded_queue_names=[],
+        )
+        if not once:
+            worker.configure_signals()
+            threading.Thread(target=self._keep_on, args=(os.getppid(),), daemon=True).start()
+        worker.run()
+
+    def _keep_on(self, parent: int) -> None:
+        while not threading.Event().wait(ROUND):
+            if os.getppid() != parent:  # whoever started us is gone; nobody would stop us
+                os.kill(os.getpid(), signal.SIGTERM)
+            self._keep_house()
+
+    def _keep_house(self) -> None:
+        try:
+            services.recover()
+            services.expire()
+        except DatabaseError:  # away for a moment: the next round will do
+            logger.warning("housekeeping left out", exc_info=True)
+            connection.close()

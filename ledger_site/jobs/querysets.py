@@ -1,0 +1,27 @@
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from .choices import UNFINISHED, JobState
+
+SILENCE = timedelta(seconds=30)  # without a sign of life, after which a worker counts as gone
+
+
+class JobQuerySet(QuerySet):
+    def own(self, post):
+        """What this person asked for under this post; nothing without one."""
+        if post is None or post.user is None:
+            return self.none()
+        return self.filter(person=post.user, unit=post.organization)
+
+    def unfinished(self):
+        return self.filter(state__in=UNFINISHED)
+
+    def silent(self):
+        """进行中, and nothing heard of its worker for too long."""
+        return self.filter(state=JobState.RUNNING, heartbeat_at__lt=timezone.now() - SILENCE)
+
+    def expired(self):
+        """Finished ones whose file has been kept long enough."""
+        return self.filter(expires_at__lt=timezone.now()).exclude(file="")

@@ -1,0 +1,304 @@
+"""Asking for long work, doing it, and taking up what a dead worker left.
+
+A kind of work is a function that an app registers by `runs`. It is given its parameters, the post
+of whoever asked, a binary stream for its result and a `Watch`. If it `writes`, all of it is one
+transaction together with the end of the job: it is done once and whole, or not at all, whoever
+is killed when.
+"""
+
+import hashlib
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+from django_tasks import task
+
+from ledger_site.base import trail
+from ledger_site.base.workflow import TransitionRefused
+from orgs.posts import posts_of
+
+from .choices import JobState
+from .models import Job
+from .querysets import SILENCE
+
+logger = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 3
+BEAT = 1.0  # seconds between signs of life
+KEPT = timedelta(days=7)  # a result's file
+GONE = "后台程序连续{}次中断，没有完成，请重新提交；仍不成功请联系系统管理员"
+FAULT = (
+    "执行时出错，没有完成，也没有留下一半的结果。请重新提交；仍不成功请联系系统管理员（编号 {}）"
+)
+NO_POST = "提交人已不在该单位任职，不再执行"
+
+
+@dataclass(frozen=True)
+class Kind:
+    run: Callable  # (params, post, stream, watch) -> the name of the file, or "" without one
+    writes: bool
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def runs(kind: str, *, writes: bool = False):
+    """Register the function that does a kind of work."""
+
+    def register(function):
+        KINDS[kind] = Kind(function, writes)
+        return function
+
+    return register
+
+
+class Cancelled(Exception):
+    """Whoever asked for the work does not want it any more."""
+
+
+class TakenOver(Exception):
+    """The job was taken for left behind, and is another worker's now."""
+
+
+class Watch:
+    """What a job in hand tells of itself, and is told: called by the work as it gets on."""
+
+    def __init__(self, job: Job):
+        self.job, self.phase, self.done, self.total = job, "", 0, 0
+        self.wants_cancel = self.is_lost = False
+
+    def __call__(self, phase: str, done: int = 0, total: int = 0) -> None:
+        self.phase, self.done, self.total = phase, done, total
+        self.check()
+
+    def check(self) -> None:
+        if self.wants_cancel:
+            raise Cancelled
+        if self.is_lost:
+            raise TakenOver
+
+    def beat(self) -> None:
+        """Store a sign of life and how far the work is; learn whether it is still wanted."""
+        mine = _in_hand(self.job)
+        alive = mine.update(
+            heartbeat_at=timezone.now(), phase=self.phase, done=self.done, total=self.total
+        )
+        self.is_lost = not alive
+        self.wants_cancel = mine.filter(wants_cancel=True).exists()
+
+
+class _Stream:
+    """The file of a result, which asks at every write whether to go on."""
+
+    def __init__(self, file, watch: Watch):
+        self._file, self._watch = file, watch
+
+    def write(self, data):
+        self._watch.check()
+        return self._file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def _in_hand(job: Job):
+    return Job.objects.filter(pk=job.pk, attempt=job.attempt, state=JobState.RUNNING)
+
+
+def _act(job: Job, **data) -> trail.Act:
+    return trail.Act("job", job.pk, job.kind, job.title, data=data)
+
+
+# ---------------------------------------------------------------- asking
+
+
+@transaction.atomic
+def start(kind: str, title: str, params: dict, *, by) -> Job:
+    """Ask for work of a kind; the same thing asked for twice at once is one job."""
+    same = Job.objects.own(by).unfinished().filter(kind=kind, params=params, wants_cancel=False)
+    if job := same.first():
+        return job
+    job = Job.objects.create(
+        kind=kind, title=title, params=params, person=by.user, unit=by.organization
+    )
+    trail.record("start_job", "提交后台作业", [_act(job, params=params)], by=by)
+    _enqueue(job)
+    return job
+
+
+@task()
+def run_job(pk: int, attempt: int) -> None:
+    run(pk, attempt)
+
+
+def _enqueue(job: Job) -> None:
+    run_job.enqueue(job.pk, job.attempt)
+
+
+@transaction.atomic
+def cancel(job: Job, *, by) -> None:
+    """Take back what was asked for: at once where nobody has begun, else at the next chance."""
+    waiting = Job.objects.filter(pk=job.pk, state=JobState.WAITING)
+    done = waiting.update(state=JobState.CANCELLED, finished_at=timezone.now())
+    if not done and not Job.objects.filter(pk=job.pk, state=JobState.RUNNING).update(
+        wants_cancel=True
+    ):
+        raise TransitionRefused("作业已经结束，不能取消")
+    trail.record("cancel_job", "取消后台作业", [_act(job)], by=by)
+
+
+# ---------------------------------------------------------------- doing
+
+
+def run(pk: int, attempt: int) -> None:
+    """Do a job, unless another worker has it or had it."""
+    waiting = Job.objects.filter(pk=pk, attempt=attempt, state=JobState.WAITING)
+    now = timezone.now()
+    if not waiting.update(state=JobState.RUNNING, started_at=now, heartbeat_at=now):
+        return
+    job = Job.objects.select_related("person", "unit").get(pk=pk)
+    watch = Watch(job)
+    name = secrets.token_hex(16)
+    settings.JOBS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = settings.JOBS_DIR / name
+    ended = {}
+    try:
+        with _beating(watch):
+            _do(job, watch, path)
+        return
+    except Cancelled:
+        ended = {"state": JobState.CANCELLED}
+    except TakenOver:
+        logger.warning("job %s: taken over by another worker", pk)
+    except TransitionRefused as refusal:
+        ended = {"state": JobState.FAILED, "message": str(refusal)}
+    except Exception:
+        number = secrets.token_hex(4)
+        logger.exception("job %s failed (%s)", pk, number)
+        ended = {"state": JobState.FAILED, "message": FAULT.format(number)}
+    path.unlink(missing_ok=True)
+    if ended:
+        _in_hand(job).update(finished_at=timezone.now(), **ended)
+
+
+def _do(job: Job, watch: Watch, path: Path) -> None:
+    kind = KINDS[job.kind]
+    post = next((p for p in posts_of(job.person) if p.organization_id == job.unit_id), None)
+    if post is None:
+        raise TransitionRefused(NO_POST)
+    with path.open("w+b") as file:
+        if kind.writes:
+            with transaction.atomic():
+                name = kind.run(job.params, post, _Stream(file, watch), watch)
+                _finish(job, path, file, name)
+        else:
+            name = kind.run(job.params, post, _Stream(file, watch), watch)
+            _finish(job, path, file, name)
+
+
+def _finish(job: Job, path: Path, file, name: str) -> None:
+    """The end of a job, if it is still this worker's and still wanted."""
+    now, stored = timezone.now(), {}
+    if name:
+        file.flush()
+        stored = {
+            "file": path.name,
+            "file_name": name,
+            "size": path.stat().st_size,
+            "digest": _digest_of(path),
+            "expires_at": now + KEPT,
+        }
+    mine = _in_hand(job)
+    if not mine.filter(wants_cancel=False).update(
+        state=JobState.DONE, finished_at=now, message="", **stored
+    ):
+        raise Cancelled if mine.exists() else TakenOver
+    if not name:
+        path.unlink()
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _beating(watch: Watch):
+    """Signs of life from a thread, over a connection of its own, while the work goes on.
+
+    While the work itself writes, SQLite lets nobody else write: then a file beside the result is
+    the sign.
+    """
+    stop = threading.Event()
+
+    def beat():
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA busy_timeout = 200")
+        while not stop.wait(BEAT):
+            _sign(watch.job).touch()
+            try:
+                watch.beat()
+            except OperationalError:
+                continue
+        connection.close()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        _sign(watch.job).unlink(missing_ok=True)
+
+
+def _sign(job: Job) -> Path:
+    return settings.JOBS_DIR / f"{job.pk}-{job.attempt}.alive"
+
+
+# ---------------------------------------------------------------- keeping house
+
+
+def recover() -> int:
+    """Take up the jobs whose worker is gone, or end them after the last attempt; how many."""
+    count = 0
+    for job in Job.objects.silent():
+        try:
+            seen = _sign(job).stat().st_mtime
+        except FileNotFoundError:
+            seen = 0
+        if seen > (timezone.now() - SILENCE).timestamp():
+            continue
+        with transaction.atomic():
+            mine = _in_hand(job).filter(heartbeat_at=job.heartbeat_at)
+            if job.wants_cancel:
+                count += mine.update(state=JobState.CANCELLED, finished_at=timezone.now())
+            elif job.attempt >= MOST_ATTEMPTS:
+                count += mine.update(
+                    state=JobState.FAILED,
+                    finished_at=timezone.now(),
+                    message=GONE.format(MOST_ATTEMPTS),
+                )
+            elif mine.update(state=JobState.WAITING, attempt=job.attempt + 1, done=0, phase=""):
+                job.attempt += 1
+                _enqueue(job)
+                count += 1
+    return count
+
+
+def expire() -> int:
+    """Delete the files that have been kept long enough; the jobs stay as a record."""
+    count = 0
+    for job in Job.objects.expired():
+        job.path.unlink(missing_ok=True)
+        count += Job.objects.filter(pk=job.pk).update(file="")
+    return count

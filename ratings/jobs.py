@@ -1,0 +1,62 @@
+"""What of the ledger takes long enough to be done in the background."""
+
+from django.utils import timezone
+
+from ledger_site.base import trail
+from ledger_site.base.workflow import TransitionRefused
+from ledger_site.jobs.services import runs, start
+from orgs.choices import Role
+from orgs.models import Organization
+
+from . import exports, opening
+from .choices import Form
+from .models import Cycle, Report
+from .workflow import act_of
+
+LARGE = 5000  # rows that take about two seconds
+
+
+def start_export(form: Form, report: Report, *, is_split: bool, by):
+    """Ask for a workbook of a report, or a zip with one for each direct subordinate."""
+    title = f"{exports.title_of(form, report)}{'（按直接下级分册）' if is_split else ''}"
+    params = {"report": report.pk, "form": form.value, "is_split": is_split}
+    return start("export", title[:200], params, by=by)
+
+
+@runs("export")
+def _export(params, post, stream, watch) -> str:
+    """The rights are those of the moment at which it is written."""
+    form, is_split = Form(params["form"]), params["is_split"]
+    visible = Report.objects.visible_to(post).select_related("cycle")
+    report = visible.filter(pk=params["report"]).first()
+    if report is None:
+        raise TransitionRefused("没有这个党组织的报送件，或已不在可见范围内")
+    watch("写入表格")
+    name = exports.file_name(form, report, timezone.localdate())
+    if is_split:
+        exports.write_split(form, report, post, stream)
+        name = f"{name.removesuffix('.xlsx')}.zip"
+    else:
+        exports.write(form, report, post, stream)
+    trail.record("export", "导出", [act_of(report, form=form.value, file=name)], by=post)
+    return name
+
+
+def is_large_opening() -> bool:
+    """Whether opening a cycle is for the background: it copies the organizations there are."""
+    return Organization.objects.order_by()[LARGE : LARGE + 1].exists()
+
+
+def start_opening(cycle: Cycle, *, by):
+    """Ask for the opening of a prepared cycle."""
+    return start("open_cycle", f"开始批次“{cycle}”", {"cycle": cycle.pk}, by=by)
+
+
+@runs("open_cycle", writes=True)
+def _open_cycle(params, post, stream, watch) -> str:
+    cycle = Cycle.objects.managed_by(post).filter(pk=params["cycle"]).first()
+    if cycle is None or not post.has(Role.MANAGE):
+        raise TransitionRefused("只有最高一级的管理人员可以开始批次")
+    watch("建立报送件")
+    opening.open_cycle(cycle, by=post)
+    return ""

@@ -1,0 +1,320 @@
+"""Background jobs: done once and whole, whoever is killed when, and seen by nobody else."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.urls import reverse
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from ledger_site.base.models import AuditEvent
+from ledger_site.base.workflow import TransitionRefused
+from ledger_site.jobs import services
+from ledger_site.jobs.choices import JobState
+from ledger_site.jobs.models import Job
+from orgs.choices import Role
+from orgs.models import Category
+from tests.factories import appoint, hand_up, submit
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, settings):
+    settings.JOBS_DIR = tmp_path / "jobs"
+    return settings.JOBS_DIR
+
+
+@pytest.fixture
+def kind(monkeypatch):
+    """Register a kind of work for the test."""
+
+    def register(function, *, writes=False):
+        monkeypatch.setitem(services.KINDS, "test", services.Kind(function, writes))
+
+    return register
+
+
+def ask(post, **params) -> Job:
+    return services.start("test", "测试", params, by=post)
+
+
+def again(job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def say(text):
+    def run(params, post, stream, watch):
+        watch("写", 1, 2)
+        stream.write(text.encode())
+        return "结果.txt"
+
+    return run
+
+
+def test_a_job_is_done_and_its_result_has_name_size_and_digest(line, kind, folder):
+    kind(say("你好"))
+    job = ask(line.township)
+    assert (job.state, DBTaskResult.objects.count()) == (JobState.WAITING, 1)
+
+    services.run(job.pk, 1)
+
+    job = again(job)
+    assert (job.state, job.file_name, job.size) == (JobState.DONE, "结果.txt", 6)
+    assert job.path.read_text(encoding="utf-8") == "你好"
+    assert job.digest == "670d9743542cae3ea7ebe36af56bd53648b0a1126162e78d81a32934a711302e"
+    assert [path.name for path in folder.iterdir()] == [job.file]
+
+
+def test_the_same_asked_for_twice_is_one_job(line, kind):
+    kind(say(""))
+
+    assert ask(line.township, a=1) == ask(line.township, a=1)
+    assert ask(line.township, a=2) != ask(line.county, a=2)
+    assert AuditEvent.objects.filter(action="start_job").count() == 3
+
+
+def test_two_workers_do_a_job_once(line, kind):
+    runs = []
+    kind(lambda *args: runs.append(1) or "")
+    job = ask(line.township)
+
+    services.run(job.pk, 1)
+    services.run(job.pk, 1)
+
+    assert runs == [1]
+
+
+def test_what_fails_leaves_no_file_and_a_plain_sentence(line, kind, folder):
+    def fail(params, post, stream, watch):
+        stream.write(b"half")
+        Category.objects.create(code="half", name="一半", sheet_row="一半")
+        raise RuntimeError("secret")
+
+    kind(fail, writes=True)
+    job = ask(line.township)
+
+    services.run(job.pk, 1)
+
+    job = again(job)
+    assert job.state == JobState.FAILED
+    assert "没有留下一半" in job.message
+    assert "secret" not in job.message
+    assert list(folder.iterdir()) == []
+    assert not Category.objects.filter(code="half").exists()
+
+
+def test_a_refusal_is_told_in_its_own_words(line, kind):
+    def refuse(*args):
+        raise TransitionRefused("不行")
+
+    kind(refuse)
+    job = ask(line.township)
+
+    services.run(job.pk, 1)
+
+    assert (again(job).state, again(job).message) == (JobState.FAILED, "不行")
+
+
+def test_cancelling_before_and_while_it_runs(line, kind, folder):
+    def run(params, post, stream, watch):
+        Category.objects.create(code="half", name="一半", sheet_row="一半")
+        services.cancel(again(job), by=line.township)
+        return ""
+
+    kind(run, writes=True)
+    job = ask(line.township)
+    services.run(job.pk, 1)
+    waiting = ask(line.township, n=2)
+    services.cancel(waiting, by=line.township)
+    services.run(waiting.pk, 1)
+
+    # The cancel is part of the transaction that it undoes: the job ends all the same.
+    assert again(job).state == JobState.CANCELLED
+    assert again(waiting).state == JobState.CANCELLED
+    assert not Category.objects.filter(code="half").exists()
+    with pytest.raises(TransitionRefused, match="已经结束"):
+        services.cancel(again(job), by=line.township)
+
+
+def silent(job):
+    old = timezone.now() - timedelta(minutes=5)
+    Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING, heartbeat_at=old)
+
+
+def test_what_a_dead_worker_left_is_taken_up_three_times_at_most(line, kind):
+    kind(say("好"))
+    job = ask(line.township)
+    for attempt in (2, 3):
+        silent(job)
+        assert services.recover() == 1
+        assert (again(job).state, again(job).attempt) == (JobState.WAITING, attempt)
+    silent(job)
+
+    services.recover()
+
+    assert again(job).state == JobState.FAILED
+    assert "连续3次中断" in again(job).message
+
+
+def test_a_worker_that_shows_life_in_a_file_is_left_alone(line, kind, folder):
+    kind(say("好"))
+    job = ask(line.township)
+    silent(job)
+    folder.mkdir()
+    (folder / f"{job.pk}-1.alive").touch()
+
+    assert services.recover() == 0
+
+
+def test_a_worker_that_was_taken_for_gone_can_not_finish_what_another_has(line, kind, folder):
+    def slow(params, post, stream, watch):
+        Category.objects.create(code="late", name="迟到", sheet_row="迟到")
+        Job.objects.filter(pk=job.pk).update(attempt=2)
+        return ""
+
+    kind(slow, writes=True)
+    job = ask(line.township)
+
+    services.run(job.pk, 1)
+
+    assert not Category.objects.filter(code="late").exists()
+    assert again(job).file == ""
+    assert list(folder.iterdir()) == []
+
+
+def test_who_lost_the_post_gets_nothing(line, kind):
+    kind(say("好"))
+    post = appoint(line.units["township"], Role.READ)
+    job = ask(post)
+    post.user.appointments.update(ended_on=timezone.localdate())
+
+    services.run(job.pk, 1)
+
+    assert (again(job).state, again(job).message) == (JobState.FAILED, services.NO_POST)
+
+
+def test_old_results_are_deleted_and_the_job_says_so(line, kind, client, folder):
+    kind(say("好"))
+    job = ask(line.township)
+    services.run(job.pk, 1)
+    Job.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    assert services.expire() == 1
+
+    assert list(folder.iterdir()) == []
+    client.force_login(line.township.user)
+    assert "已过期删除" in client.get(again(job).get_absolute_url()).content.decode()
+    assert client.get(reverse("jobs:file", args=[job.pk])).status_code == 404
+
+
+def test_only_who_asked_sees_the_job_and_its_file(line, kind, client):
+    kind(say("好"))
+    job = ask(line.township)
+    services.run(job.pk, 1)
+    pages = [job.get_absolute_url(), reverse("jobs:file", args=[job.pk])]
+
+    for other in (appoint(line.units["township"]), line.county):
+        client.force_login(other.user)
+        assert {client.get(page).status_code for page in pages} == {404}
+        assert client.post(reverse("jobs:cancel", args=[job.pk])).status_code == 404
+        assert "测试" not in client.get(reverse("jobs:list")).content.decode()
+    client.force_login(line.township.user)
+    assert again(job).digest in client.get(pages[0]).content.decode()
+    answer = client.get(pages[1])
+    assert b"".join(answer.streaming_content).decode() == "好"
+    assert AuditEvent.objects.filter(action="download").count() == 1
+
+
+def test_the_page_asks_again_while_the_work_goes_on_and_works_without_script(line, kind, client):
+    kind(say("好"))
+    job = ask(line.township)
+    client.force_login(line.township.user)
+
+    page = client.get(job.get_absolute_url()).content.decode()
+    fragment = client.get(job.get_absolute_url(), headers={"HX-Request": "true"}).content.decode()
+
+    assert 'hx-trigger="every 2s"' in page
+    assert ">刷新</a>" in page
+    assert "<html" not in fragment
+    services.run(job.pk, 1)
+    assert "hx-trigger" not in client.get(job.get_absolute_url()).content.decode()
+
+
+def test_a_large_export_is_a_job_with_the_workbook_as_its_result(line, client, monkeypatch):
+    for name in ("branch", "sibling"):
+        hand_up(line.of(name))
+    submit(line.of("township"))
+    monkeypatch.setattr("ratings.jobs.LARGE", 1)
+    client.force_login(line.township.user)
+
+    answer = client.get(reverse("ratings:download", args=[line.of("township").pk, "annex3"]))
+
+    job = Job.objects.get()
+    assert answer.url == job.get_absolute_url()
+    services.run(job.pk, 1)
+    job = again(job)
+    assert (job.state, job.message) == (JobState.DONE, "")
+    assert job.path.read_bytes()[:2] == b"PK"
+    assert AuditEvent.objects.filter(action="export").count() == 1
+
+
+WORKER = """
+import os, sys, time
+sys.path.insert(0, {root!r})
+os.environ["DJANGO_SETTINGS_MODULE"] = "ledger_site.settings"
+import django
+django.setup()
+from django.conf import settings
+from pathlib import Path
+settings.JOBS_DIR = Path({folder!r})
+settings.DATABASES["default"]["NAME"] = {name!r}
+from django.db import connections
+connections["default"].settings_dict["NAME"] = {name!r}
+from ledger_site.jobs import services
+def work(params, post, stream, watch):
+    from orgs.models import Category
+    Category.objects.create(code="half", name="一半", sheet_row="一半")
+    stream.write(b"half")
+    print("working", flush=True)
+    time.sleep(60)
+services.KINDS["test"] = services.Kind(work, True)
+services.run({pk}, 1)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_worker_is_noticed_and_its_job_taken_up_again_whole(
+    line, kind, folder, monkeypatch
+):
+    kind(say("完整"))
+    job = ask(line.township)
+    script = WORKER.format(
+        root=str(settings.BASE_DIR),
+        folder=str(folder),
+        name=str(connection.settings_dict["NAME"]),
+        pk=job.pk,
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=os.environ, text=True
+    )
+    assert worker.stdout.readline().strip() == "working"
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert again(job).state == JobState.RUNNING
+    assert not Category.objects.filter(code="half").exists()
+
+    monkeypatch.setattr("ledger_site.jobs.querysets.SILENCE", timedelta(0))
+    monkeypatch.setattr(services, "SILENCE", timedelta(0))
+    time.sleep(0.01)
+    call_command("worker", "--once")
+
+    job = again(job)
+    assert (job.state, job.attempt) == (JobState.DONE, 2)
+    assert job.path.read_text(encoding="utf-8") == "完整"
