@@ -36,6 +36,8 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 INSTALLED_APPS = [
     "ledger_site",
     "ledger_site.base",
+    "django_tasks",
+    "django_tasks_db",
     "orgs",
     "ledger_site.jobs",
     "ratings",
@@ -45,8 +47,6 @@ INSTALLED_APPS = [
     "import_export",
     "django_htmx",
     "csp",
-    "django_tasks",
-    "django_tasks_db",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -8,6 +8,7 @@ from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 
 from .choices import Kind, Role
+from .names import initials_of
 from .querysets import AppointmentQuerySet, OrganizationQuerySet
 
 PLACE_IN_TREE = frozenset({"parent", "lft", "rght", "level", "tree_id"})
@@ -57,6 +58,7 @@ class Organization(MPTTModel):
     code = models.CharField("代码", max_length=24, unique=True)
     name = models.CharField("名称", max_length=120)
     short_name = models.CharField("简称", max_length=120)
+    initials = models.CharField("拼音首字母", max_length=120, editable=False, default="")
     kind = models.CharField("组织类型", max_length=20, choices=Kind)
     category = models.ForeignKey(
         Category, models.PROTECT, null=True, blank=True, verbose_name="领域类别"
@@ -110,6 +112,7 @@ class Organization(MPTTModel):
 
     def save(self, *, structure=False, **kwargs):
         """Save everything but the place in the tree; `orgs/tree.py` says `structure=True`."""
+        self.initials = initials_of(self.short_name)
         if structure:
             return super().save(**kwargs)
         if self._state.adding:

@@ -1,5 +1,9 @@
 """Official names and the short ones that people write in ledgers."""
 
+from functools import lru_cache
+
+from pypinyin import Style, pinyin
+
 HEAD, TAIL, WORKING_TAIL = "中共", "委员会", "工作委员会"
 
 
@@ -27,3 +31,16 @@ def short_name_of(name: str, superior_places: list[str]) -> str:
         if rest and rest != core and not rest.startswith("委"):
             return rest
     return core
+
+
+@lru_cache(maxsize=10_000)
+def _initial(character: str) -> str:
+    return pinyin(character, style=Style.FIRST_LETTER)[0][0].lower()
+
+
+def initials_of(name: str) -> str:
+    """The first letters of a name in pinyin, by which people search: 土市村党支部 is tscdzb.
+
+    Character by character, each by its commonest reading; what is not Chinese stays.
+    """
+    return "".join(map(_initial, name))

@@ -1,10 +1,24 @@
 """Scopes in the tree, and appointments in force."""
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db import connection
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 from mptt.querysets import TreeQuerySet
 
 from .choices import Role
+
+
+class Grams(Func):
+    """The pairs of neighbouring characters of a text: the function of migration 0003."""
+
+    function = "ledger_grams"
+    arg_joiner = " || ' ' || "  # as the index has it
+
+
+class Holds(Func):
+    template = "(%(expressions)s)"
+    arg_joiner = " @> "
+    output_field = BooleanField()
 
 
 class OrganizationQuerySet(TreeQuerySet):
@@ -20,6 +34,31 @@ class OrganizationQuerySet(TreeQuerySet):
             tree_id=organization.tree_id,
             lft__gt=organization.lft,
             lft__lt=organization.rght,
+        )
+
+    def found_by(self, text: str):
+        """Whose name, short name or initials hold the text, whose code begins with it, or who had
+        such a name; nothing for nothing.
+
+        PostgreSQL finds the pairs of neighbouring characters by an index and looks at these only;
+        a single character has none.
+        """
+        text = text.strip()
+        if not text:
+            return self.none()
+        named = Q(name__icontains=text) | Q(short_name__icontains=text)
+        named |= Q(initials__contains=text.lower())
+        if connection.vendor == "postgresql" and len(text) > 1:
+            grams = Grams(F("name"), F("short_name"), F("initials"))
+            named = Q(Holds(grams, Grams(Value(text.lower())))) & named
+        former = self.model.former_names.rel.related_model.objects.filter(
+            Q(name__icontains=text) | Q(short_name__icontains=text)
+        )
+        return self.filter(
+            named
+            | Q(code__startswith=text)
+            | Q(code__startswith=text.upper())
+            | Q(pk__in=list(former.values_list("organization", flat=True)))
         )
 
     def own_and_below(self, post):

@@ -16,7 +16,7 @@ from ledger_site.base.db import copy_rows, reserved_keys, retried, update_intege
 
 from .choices import Kind
 from .models import Organization
-from .names import place_of, short_name_of
+from .names import initials_of, place_of, short_name_of
 
 MAX_DEPTH = 12  # levels below the root; the cycles' paths hold four digits a level
 LOCK_KEY = 20120709  # any constant: the key of the advisory lock on the tree
@@ -193,7 +193,11 @@ def load(lines: list[Line], *, by) -> Loaded:
             changed.append(node)
     order = _number(nodes.values())
     _write(new, order)
-    rewritten = {f.name for f in fields(Line)} - {"code", "parent_code"} | {"parent_id", "order"}
+    rewritten = {f.name for f in fields(Line)} - {"code", "parent_code"} | {
+        "parent_id",
+        "order",
+        "initials",
+    }
     Organization.objects.bulk_update(
         [node.organization for node in changed],
         [name.removesuffix("_id") for name in sorted(rewritten)],
@@ -228,6 +232,8 @@ def _take(line: Line, node: _Node, *, moved: bool) -> bool:
             places.append(place_of(above.organization.name))
             above = above.parent
         organization.short_name = short_name_of(line.name, places)
+    if organization.short_name != old.get("short_name") or not organization.initials:
+        organization.initials = initials_of(organization.short_name)
     return moved or any(getattr(organization, name) != value for name, value in old.items())
 
 

@@ -1,7 +1,7 @@
 """组织: the tree as it is today, read only, one level at a time."""
 
 from django import forms
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -21,7 +21,9 @@ class Search(forms.Form):
         label="查找",
         required=False,
         max_length=60,
-        widget=forms.TextInput(attrs={"placeholder": "名称、简称或代码", "type": "search"}),
+        widget=forms.TextInput(
+            attrs={"placeholder": "名称、简称、代码或拼音首字母", "type": "search"}
+        ),
     )
     lacking = forms.ChoiceField(label="只看", required=False, choices=[("", "全部"), *LACKING])
 
@@ -59,10 +61,7 @@ def tree(request):
 def _found(visible, post: Post, chosen):
     found = visible.open()
     if "q" in chosen:
-        text = chosen["q"]
-        found = found.filter(
-            Q(name__icontains=text) | Q(short_name__icontains=text) | Q(code__istartswith=text)
-        )
+        found = found.found_by(chosen["q"])
     if "lacking" in chosen:
         found = found.own_and_below(post)  # the line upward is not this unit's to provide for
         found = found.lacking_clerk() if chosen["lacking"] == "clerk" else found.lacking_reviewer()

@@ -42,7 +42,9 @@ class LedgerFilters(Filters):
         label="查找",
         required=False,
         max_length=60,
-        widget=forms.TextInput(attrs={"placeholder": "名称、简称或代码", "type": "search"}),
+        widget=forms.TextInput(
+            attrs={"placeholder": "名称、简称、代码或拼音首字母", "type": "search"}
+        ),
     )
     overdue = forms.BooleanField(label="只看逾期未报", required=False)
 
@@ -56,7 +58,9 @@ class QueueFilters(Filters):
         label="查找",
         required=False,
         max_length=60,
-        widget=forms.TextInput(attrs={"placeholder": "名称、简称或代码", "type": "search"}),
+        widget=forms.TextInput(
+            attrs={"placeholder": "名称、简称、代码或拼音首字母", "type": "search"}
+        ),
     )
 
 

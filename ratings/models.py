@@ -185,6 +185,8 @@ class Report(models.Model):
         )
         indexes = (
             models.Index(fields=("parent", "state"), name="report_queue"),
+            # What is rare in a cycle, as drafts are at its end, is not looked for in all of it.
+            models.Index(fields=("cycle", "state", "path"), name="report_by_state"),
             models.Index(
                 fields=("cycle", "path"),
                 name="report_excused",

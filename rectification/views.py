@@ -20,7 +20,7 @@ from .querysets import due, helped_by
 @require_safe
 def rectification(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
-    visible = Report.objects.visible_to(post).of(cycle)
+    visible = Report.objects.visible_in(cycle, post)
     own = get_object_or_404(visible, organization=post.organization)
     directs = list(visible.filter(parent=own).order_by("path"))
     units = unit_choices(visible, directs, request.GET.get("unit"))

@@ -1,8 +1,11 @@
 from django.contrib import admin
+from django_tasks_db.models import DBTaskResult
 
 from ledger_site.base.admin import Listed, ReadOnly
 
 from .models import Job
+
+admin.site.unregister(DBTaskResult)  # the queue itself; a job tells all that is of use
 
 
 @admin.register(Job)

@@ -45,7 +45,7 @@ def clean_path(text: str | None) -> str | None:
 @require_safe
 def ledger(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
-    visible = Report.objects.visible_to(post).of(cycle)
+    visible = Report.objects.visible_in(cycle, post)
     own = get_object_or_404(visible, organization=post.organization)
     directs = list(visible.filter(parent=own).order_by("path"))
     categories = Category.objects.order_by("order", "pk").values_list("sheet_row", flat=True)
@@ -100,10 +100,7 @@ def _narrowed(rows, own, chosen, post):
     if "overdue" in chosen:
         rows = rows.overdue().exclude(sight.out(own))
     if "q" in chosen:
-        text = chosen["q"]
-        rows = rows.filter(
-            Q(name__icontains=text) | Q(short_name__icontains=text) | Q(code__istartswith=text)
-        )
+        rows = rows.named(chosen["q"])
     return rows
 
 

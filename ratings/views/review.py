@@ -81,10 +81,7 @@ def _narrowed(rows, chosen):
     elif state:
         rows = rows.filter(state=state)
     if "q" in chosen:
-        text = chosen["q"]
-        rows = rows.filter(
-            Q(name__icontains=text) | Q(short_name__icontains=text) | Q(code__istartswith=text)
-        )
+        rows = rows.named(chosen["q"])
     return rows
 
 
