@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from django.db import connection, transaction
 
 from ledger_site.base import trail
-from ledger_site.base.db import copy_rows, reserved_keys, retried, update_integers
+from ledger_site.base.db import analyzed, copy_rows, reserved_keys, retried, update_integers
 
 from .choices import Kind
 from .models import Organization
@@ -203,6 +203,7 @@ def load(lines: list[Line], *, by) -> Loaded:
         [name.removesuffix("_id") for name in sorted(rewritten)],
         batch_size=BATCH,
     )
+    analyzed(Organization, rows=len(new) + len(changed))
     acts = [_act(node.organization) for node in changed]
     if acts:
         trail.record("change", "批量修改党组织", acts, by=by)

@@ -2,13 +2,19 @@
 
 import csv
 import json
+import tracemalloc
 from io import StringIO
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from ledger_site.base.models import AuditEvent
+from ledger_site.base.reading import read
 from ratings.choices import State
+from ratings.loading import _Import
 from ratings.models import LedgerEntry, Report, ReportMove
 from ratings.verification import verify
 
@@ -281,3 +287,66 @@ def test_a_person_who_acted_ends_playing(county):
         call_command("play_cycle", "--cycle", "2012-1", "--under", "431127", stderr=err)
 
     assert "已有人员办理过" in err.getvalue()
+
+
+def test_the_queries_of_an_import_do_not_grow_with_its_rows(county, sheet):
+    load(SMALL / "ledger.csv")
+    counts = []
+    for count in (3, 20):
+        keep = {row["branch_code"] for row in rows()[:count]}
+        path = sheet()
+        with path.open(encoding="utf-8", newline="") as file:
+            kept = [row for row in csv.DictReader(file) if row["branch_code"] in keep]
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, kept[0])
+            writer.writeheader()
+            writer.writerows(row | {"features": f"特点{count}"} for row in kept)
+        with CaptureQueriesContext(connection) as queries:
+            status, *_ = load(path)
+        counts.append(len(queries))
+        assert status == 0
+
+    assert counts[0] == counts[1]
+
+
+def test_what_an_import_replaced_stands_in_the_trail_with_file_and_line(county, sheet):
+    load(SMALL / "ledger.csv")
+    load(sheet({BRANCH: {"features": "改了"}}))
+
+    first, second = AuditEvent.objects.filter(action="edit", object_code=BRANCH).order_by("pk")
+    assert (first.data["mark"], first.data["file"]) == ("导入", "ledger.csv")
+    assert first.data["row"] == second.data["row"]
+    assert "changes" not in first.data
+    assert second.data["changes"]["features"][1] == "改了"
+    assert (first.unit_code, first.person_name) == ("431127102", "系统")
+
+
+def test_who_was_quicker_than_an_import_is_not_overwritten(county, monkeypatch):
+    """The rows are read, then locked: what was written between the two ends the import."""
+    look = _Import._look_across
+
+    def disturbed(self):
+        look(self)
+        Report.objects.filter(code=BRANCH).update(token=7)
+
+    monkeypatch.setattr(_Import, "_look_across", disturbed)
+
+    status, _, told = load(SMALL / "ledger.csv")
+
+    assert status == 1
+    assert "在导入时被他人修改，请重新导入" in told
+    assert not LedgerEntry.objects.exclude(secretary_name=None).exists()
+
+
+def test_a_long_file_is_read_in_little_memory(tmp_path):
+    path = tmp_path / "long.csv"
+    with path.open("w", encoding="gb18030", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([n, "工作任务能够完成" * 30] for n in range(20_000))
+    tracemalloc.start()
+    count = sum(1 for _ in read(path)[0].rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert count == 20_000
+    assert peak < path.stat().st_size / 2

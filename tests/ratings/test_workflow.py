@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
+from orgs import tree
 from orgs.choices import Kind, Role
 from orgs.posts import system_post
 from ratings import opening, services, workflow
 from ratings.choices import CycleState, Grade, State
 from ratings.models import LedgerEntry, Report, ReportMove
+from ratings.verification import verify
 from ratings.workflow import TRANSITIONS, Decision, Item, move, move_many
 from tests.factories import (
     OrganizationFactory,
@@ -664,3 +666,58 @@ def test_the_root_is_neither_excused_nor_extended(line, action):
         )
 
     assert action not in workflow.open_to(line.of("province"), line.province)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_the_last_hour_has_no_deadlock_while_organizations_are_inserted(line):
+    """Edits, submits, batches of two superiors and inserts into the tree, all at once."""
+    units = line.units
+    towns, failures = [units["township"]], []
+    towns.append(
+        OrganizationFactory(
+            code="T2", name="中共测试省甲县戊乡委员会", kind="committee", parent=units["county"]
+        )
+    )
+    for town in towns:
+        for n in range(6):
+            OrganizationFactory(code=f"{town.code}N{n}", name=f"{n}村党支部", parent=town)
+    cycle = open_cycle(2012, 2)
+    branches = {town.code: list(cycle.reports.filter(parent__code=town.code)) for town in towns}
+
+    def run(work):
+        try:
+            work()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connections.close_all()
+
+    def hand_in(report):
+        fill(report)
+        submit(report)
+
+    def accept_all(town):
+        for _ in range(12):
+            waiting = branches[town.code]
+            items = [Item(r.pk, decision=Decision(Grade.FAIRLY_GOOD)) for r in reversed(waiting)]
+            move_many("accept", items, by=system_post(town))
+
+    jobs = [lambda r=r: hand_in(r) for town in towns for r in branches[town.code]]
+    jobs += [lambda town=town: accept_all(town) for town in towns]
+    jobs += [
+        lambda n=n: OrganizationFactory(code=f"NEW{n}", name=f"新{n}村党支部", parent=towns[n % 2])
+        for n in range(8)
+    ]
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    for town in towns:
+        accept_all(town)
+    states = set(cycle.reports.filter(parent__code__in=branches).values_list("state", flat=True))
+    assert states == {S.ACCEPTED}
+    assert tree.check() == verify() == []
