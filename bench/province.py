@@ -28,6 +28,7 @@ import measure
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "bench" / "results.md"
+MEASURED = "## The tables"  # what is above it is written by hand
 SUBJECTS = ("tree", "opening", "importing", "playing", "summary", "pages", "export")
 OK = 200
 SAMPLE = 2000  # rows on which slow ways are tried
@@ -379,35 +380,32 @@ def province(size: int, subjects, folder: Path) -> dict[str, measure.Figures]:
 
 
 def write(results: dict[int, dict[str, measure.Figures]]) -> None:
+    """Put these sections into the file, in the place of older ones of the same subject and size."""
     import django
 
-    lines = [
-        "<!-- province.py begins -->",
+    machine = (
         f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} processors, Python "
         f"{platform.python_version()}, Django {django.__version__}, PostgreSQL on the same machine "
-        "(no fsync, as `script/with-postgresql` starts it). Peak memory is that of the process.",
-    ]
-    for subject in SUBJECTS:
-        for size, found in results.items():
-            if subject not in found:
-                continue
-            figures = found[subject]
+        "(no fsync, as `script/with-postgresql` starts it). Peak memory is that of the process."
+    )
+    text = RESULTS.read_text(encoding="utf-8")
+    said, _, measured = text.partition(MEASURED)
+    sections = dict(re.findall(r"^### ([^(]+) \((.*?)(?=^### |\Z)", measured, re.M | re.S))
+    for size, found in results.items():
+        for subject, figures in found.items():
             head = HEADS[subject]
-            lines += [
-                "",
-                f"### {subject}, {size:,} branches (peak {figures.peak:.0f} MB)",
+            lines = [
+                f"peak {figures.peak:.0f} MB)",
                 "",
                 "| " + " | ".join(head) + " |",
                 "|" + "---|" * len(head),
             ]
             for name, *values in figures.more["rows"]:
-                shown = [_shown(value) for value in values]
-                lines.append(f"| {name} | " + " | ".join(shown) + " |")
-    lines.append("<!-- province.py ends -->")
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    before, _, rest = text.partition(lines[0])
-    after = rest.partition(lines[-1])[2]
-    RESULTS.write_text(f"{before}{chr(10).join(lines)}{after or chr(10)}", encoding="utf-8")
+                lines.append(f"| {name} | " + " | ".join(_shown(value) for value in values) + " |")
+            sections[f"{subject}, {size:,} branches"] = "\n".join([*lines, "", ""])
+    parts = [f"### {name} ({section}" for name, section in sections.items()]
+    told = f"{said}{MEASURED}\n\n{machine}\n\n{''.join(parts)}"
+    RESULTS.write_text(told.rstrip() + "\n", encoding="utf-8")
 
 
 def _shown(value) -> str:

@@ -22,6 +22,13 @@ class JobQuerySet(QuerySet):
         """进行中, and nothing heard of its worker for too long."""
         return self.filter(state=JobState.RUNNING, heartbeat_at__lt=timezone.now() - SILENCE)
 
+    def forgotten(self):
+        """等待 for too long, as happens where a worker dies with their task in hand."""
+        long_ago = timezone.now() - SILENCE
+        return self.filter(state=JobState.WAITING, created_at__lt=long_ago).exclude(
+            heartbeat_at__gte=long_ago
+        )
+
     def expired(self):
         """Finished ones whose file has been kept long enough."""
         return self.filter(expires_at__lt=timezone.now()).exclude(file="")

@@ -166,7 +166,7 @@ def run(pk: int, attempt: int) -> None:
         return
     job = Job.objects.select_related("person", "unit").get(pk=pk)
     watch = Watch(job)
-    name = secrets.token_hex(16)
+    name = f"{pk}-{attempt}-{secrets.token_hex(16)}"
     settings.JOBS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = settings.JOBS_DIR / name
     ended = {}
@@ -271,6 +271,14 @@ def _sign(job: Job) -> Path:
 def recover() -> int:
     """Take up the jobs whose worker is gone, or end them after the last attempt; how many."""
     count = 0
+    for job in Job.objects.forgotten():
+        # Its task was claimed by a worker that died before it claimed the job. A second task does
+        # no harm: whoever claims the job first does it.
+        if Job.objects.filter(pk=job.pk, heartbeat_at=job.heartbeat_at).update(
+            heartbeat_at=timezone.now()
+        ):
+            _enqueue(job)
+            count += 1
     for job in Job.objects.silent():
         try:
             seen = _sign(job).stat().st_mtime
@@ -292,6 +300,9 @@ def recover() -> int:
                 job.attempt += 1
                 _enqueue(job)
                 count += 1
+        for left in settings.JOBS_DIR.glob(f"{job.pk}-*"):
+            if not left.name.startswith(f"{job.pk}-{job.attempt}-"):
+                left.unlink(missing_ok=True)
     return count
 
 

@@ -163,6 +163,19 @@ def test_what_a_dead_worker_left_is_taken_up_three_times_at_most(line, kind):
     assert "连续3次中断" in again(job).message
 
 
+def test_a_job_whose_task_went_with_its_worker_is_asked_for_again(line, kind):
+    kind(say("好"))
+    job = ask(line.township)
+    DBTaskResult.objects.all().delete()
+    assert services.recover() == 0
+    Job.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+
+    assert (services.recover(), services.recover()) == (1, 0)
+
+    assert DBTaskResult.objects.count() == 1
+    assert again(job).state == JobState.WAITING
+
+
 def test_a_worker_that_shows_life_in_a_file_is_left_alone(line, kind, folder):
     kind(say("好"))
     job = ask(line.township)

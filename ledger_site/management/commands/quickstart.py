@@ -70,7 +70,7 @@ class Command(BaseCommand):
             "--log-level", "warning",
             "--no-control-socket",
         )  # fmt: skip
-        worker = (sys.executable, "manage.py", "worker")
+        worker = (sys.executable, "manage.py", "worker", "--with-parent")
         os.chdir(settings.BASE_DIR)
         told = []
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -6,7 +6,7 @@ import signal
 import threading
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
@@ -21,10 +21,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument(
+            "--with-parent", action="store_true", help="启动它的程序没有了就结束（quickstart 使用）"
+        )
+        parser.add_argument(
             "--once", action="store_true", help="做完已有的作业就结束，供测试和定时任务使用"
         )
 
-    def handle(self, *, once, **options):
+    def handle(self, *, once, with_parent, **options):
+        parent = os.getppid() if with_parent else None
         self._keep_house()
         worker = Worker(
             queue_names=["default"],
@@ -38,12 +42,14 @@ class Command(BaseCommand):
         )
         if not once:
             worker.configure_signals()
-            threading.Thread(target=self._keep_on, args=(os.getppid(),), daemon=True).start()
+            threading.Thread(target=self._keep_on, args=(parent,), daemon=True).start()
         worker.run()
 
-    def _keep_on(self, parent: int) -> None:
+    def _keep_on(self, parent: int | None) -> None:
         while not threading.Event().wait(ROUND):
-            if os.getppid() != parent:  # whoever started us is gone; nobody would stop us
+            if (
+                parent and os.getppid() != parent
+            ):  # whoever started us is gone; nobody would stop us
                 os.kill(os.getpid(), signal.SIGTERM)
             self._keep_house()
 
@@ -51,6 +57,6 @@ class Command(BaseCommand):
         try:
             services.recover()
             services.expire()
-        except DatabaseError:  # away for a moment: the next round will do
+        except (DatabaseError, InterfaceError, OSError):  # for a moment: the next round will do
             logger.warning("housekeeping left out", exc_info=True)
             connection.close()
