@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.auth.validators import UnicodeUsernameValidator
@@ -114,18 +116,66 @@ class Organization(MPTTModel):
         """Save everything but the place in the tree; `orgs/tree.py` says `structure=True`."""
         self.initials = initials_of(self.short_name)
         if structure:
-            return super().save(**kwargs)
+            super().save(**kwargs)
+            return SearchText.refresh([self])
         if self._state.adding:
             raise ValueError("a new organization is put into the tree by orgs.tree.insert")
         kwargs.setdefault(
             "update_fields",
             [f.name for f in self._meta.concrete_fields if f.name not in PLACE_IN_TREE | {"id"}],
         )
-        return super(MPTTModel, self).save(**kwargs)  # past mptt, which would renumber
+        super(MPTTModel, self).save(**kwargs)  # past mptt, which would renumber
+        return SearchText.refresh([self])
 
     def delete(self, *args, **kwargs):
         """Nothing with history is deleted; an organization is closed with a date (rule 10)."""
         raise models.ProtectedError("党组织不能删除，请填写撤销日期", {self})
+
+
+class SearchText(models.Model):
+    """What an organization is found by: its names, initials and code, in one lower-case text.
+
+    Apart from the organization, since an insert into the tree numbers many others anew, and the
+    index of texts would be written anew with each of them.
+    """
+
+    organization = models.OneToOneField(
+        Organization,
+        models.PROTECT,
+        primary_key=True,
+        related_name="search",
+        verbose_name="党组织",
+    )
+    text = models.TextField("查找文字")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "查找文字"
+
+    def __str__(self):
+        return self.text
+
+    @staticmethod
+    def of(organization, former: Iterable[str] = ()) -> str:
+        """The text of anything that has the fields of an organization."""
+        names = (organization.name, organization.short_name, organization.initials)
+        return "\n".join((*names, organization.code, *former)).lower()
+
+    @classmethod
+    def refresh(cls, organizations) -> None:
+        """Write the texts of stored organizations whose names may have changed."""
+        former = {}
+        kept = FormerName.objects.filter(organization__in=[o.pk for o in organizations])
+        for pk, *names in kept.values_list("organization", "name", "short_name"):
+            former.setdefault(pk, []).extend(names)
+        cls.objects.bulk_create(
+            [
+                cls(organization_id=o.pk, text=cls.of(o, former.get(o.pk, ())))
+                for o in organizations
+            ],
+            update_conflicts=True,
+            unique_fields=["organization"],
+            update_fields=["text"],
+        )
 
 
 class FormerName(models.Model):

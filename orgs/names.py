@@ -7,6 +7,7 @@ from pypinyin import Style, pinyin
 HEAD, TAIL, WORKING_TAIL = "中共", "委员会", "工作委员会"
 
 
+@lru_cache(maxsize=50_000)
 def place_of(name: str) -> str:
     """The place or unit a committee is named after: 中共蓝山县土市乡委员会 → 蓝山县土市乡.
 

@@ -7,7 +7,9 @@ seconds, where mptt's `rebuild` needs minutes).
 """
 
 from collections import defaultdict
+from copy import copy
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from django.db import connection, transaction
 
@@ -15,7 +17,7 @@ from ledger_site.base import trail
 from ledger_site.base.db import analyzed, copy_rows, reserved_keys, retried, update_integers
 
 from .choices import Kind
-from .models import Organization
+from .models import Organization, SearchText
 from .names import initials_of, place_of, short_name_of
 
 MAX_DEPTH = 12  # levels below the root; the cycles' paths hold four digits a level
@@ -141,17 +143,43 @@ class Loaded:
     same_count: int
 
 
+@dataclass(slots=True)
+class _Record:
+    """An organization as a bulk load sees it: a quarter of a million of instances would be slow."""
+
+    code: str
+    pk: int | None = None  # None: a new one
+    name: str = ""
+    short_name: str = ""
+    initials: str = ""
+    kind: str = ""
+    category_id: int | None = None
+    is_rated: bool = False
+    order: int = 0
+    parent_id: int | None = None
+    lft: int = 0
+    rght: int = 0
+    level: int = 0
+    tree_id: int | None = None
+
+
+RECORD = tuple(field.name for field in fields(_Record))
+# What a line of a load may change.
+REWRITTEN = frozenset(RECORD) - {"code", "pk", "lft", "rght", "level", "tree_id"}
+
+
 @dataclass
 class _Node:
     """What the numbering needs to know of one organization."""
 
-    organization: Organization
+    organization: _Record
     parent: "_Node | None" = None
     numbers: tuple = ()
 
 
 NUMBERS = ("lft", "rght", "level", "tree_id")
 BATCH = 200
+PIECE = 5000
 
 
 @retried
@@ -164,14 +192,15 @@ def load(lines: list[Line], *, by) -> Loaded:
     superior, a circle, too deep. Nothing is written then. An empty list is no change.
     """
     lock()
-    nodes = {o.code: _Node(o) for o in Organization.objects.order_by("tree_id", "lft")}
+    stored = Organization.objects.order_by("tree_id", "lft").values_list(*RECORD)
+    nodes = {values[0]: _Node(_Record(*values)) for values in stored.iterator(PIECE)}
     by_id = {node.organization.pk: node for node in nodes.values()}
     for node in nodes.values():
         node.parent = by_id.get(node.organization.parent_id)
     new, changed = [], []
     for line in lines:
         if line.code not in nodes:
-            nodes[line.code] = _Node(Organization(code=line.code))
+            nodes[line.code] = _Node(_Record(line.code))
             new.append(nodes[line.code])
     is_new = {id(node) for node in new}
     last_order = defaultdict(int)
@@ -193,17 +222,8 @@ def load(lines: list[Line], *, by) -> Loaded:
             changed.append(node)
     order = _number(nodes.values())
     _write(new, order)
-    rewritten = {f.name for f in fields(Line)} - {"code", "parent_code"} | {
-        "parent_id",
-        "order",
-        "initials",
-    }
-    Organization.objects.bulk_update(
-        [node.organization for node in changed],
-        [name.removesuffix("_id") for name in sorted(rewritten)],
-        batch_size=BATCH,
-    )
-    analyzed(Organization, rows=len(new) + len(changed))
+    _rewrite(changed)
+    analyzed(Organization, SearchText, rows=len(new) + len(changed))
     acts = [_act(node.organization) for node in changed]
     if acts:
         trail.record("change", "批量修改党组织", acts, by=by)
@@ -213,19 +233,33 @@ def load(lines: list[Line], *, by) -> Loaded:
     return Loaded(len(new), len(changed), len(lines) - len(new) - len(changed))
 
 
+def _rewrite(changed: list[_Node]) -> None:
+    records = {node.organization.pk: node.organization for node in changed}
+    organizations = Organization.objects.in_bulk(records)
+    for pk, organization in organizations.items():
+        for name in REWRITTEN:
+            setattr(organization, name, getattr(records[pk], name))
+    Organization.objects.bulk_update(
+        organizations.values(),
+        sorted(name.removesuffix("_id") for name in REWRITTEN),
+        batch_size=BATCH,
+    )
+    SearchText.refresh(organizations.values())
+
+
 def _take(line: Line, node: _Node, *, moved: bool) -> bool:
     """Write the line into the organization; whether anything changed."""
-    organization, old = node.organization, dict(vars(node.organization))
+    organization, old = node.organization, copy(node.organization)
     organization.name = line.name
     organization.kind = line.kind
     organization.category_id = line.category_id
     if line.is_rated is not None:
         organization.is_rated = line.is_rated
-    elif organization._state.adding:
+    elif organization.pk is None:
         organization.is_rated = line.kind == Kind.BRANCH
     if line.short_name is not None:
         organization.short_name = line.short_name
-    elif moved or old.get("name") != line.name:
+    elif moved or old.name != line.name:
         places, above = [], node.parent
         for _ in range(MAX_DEPTH + 1):  # a circle is found later, by the numbering
             if above is None:
@@ -233,9 +267,9 @@ def _take(line: Line, node: _Node, *, moved: bool) -> bool:
             places.append(place_of(above.organization.name))
             above = above.parent
         organization.short_name = short_name_of(line.name, places)
-    if organization.short_name != old.get("short_name") or not organization.initials:
+    if organization.short_name != old.short_name or not organization.initials:
         organization.initials = initials_of(organization.short_name)
-    return moved or any(getattr(organization, name) != value for name, value in old.items())
+    return moved or organization != old
 
 
 def _number(nodes) -> list[_Node]:
@@ -291,14 +325,19 @@ def _write(new: list[_Node], order: list[_Node]) -> None:
         for name, number in zip(NUMBERS, node.numbers, strict=True):
             setattr(organization, name, number)
     columns = Organization._meta.concrete_fields
+    taken = ["pk" if field.primary_key else field.attname for field in columns]
+    values = attrgetter(*(name for name in taken if name in RECORD))
+    rest = [field for field, name in zip(columns, taken, strict=True) if name not in RECORD]
+    defaults = tuple(field.get_default() for field in rest)
     copy_rows(
         Organization._meta.db_table,
-        [field.column for field in columns],
-        (
-            [getattr(node.organization, field.attname) for field in columns]
-            for node in order
-            if id(node) in is_new
-        ),
+        [f.column for f in columns if f not in rest] + [f.column for f in rest],
+        (values(node.organization) + defaults for node in order if id(node) in is_new),
+    )
+    copy_rows(
+        SearchText._meta.db_table,
+        ("organization_id", "text"),
+        ((node.organization.pk, SearchText.of(node.organization)) for node in new),
     )
     update_integers(Organization, NUMBERS, moved)
 

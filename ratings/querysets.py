@@ -10,7 +10,6 @@ from orgs.models import Organization
 from .choices import OPEN_STATES, STANDING_STATES, CycleState, State
 
 STEP = 4  # digits of a path for each level
-FEW = 500  # organizations that a list asks for by their keys
 
 
 def successor(path: str) -> str:
@@ -133,11 +132,8 @@ class ReportQuerySet(QuerySet):
         return self.filter(scope, cycle=cycle, path__gte=path, path__lt=successor(path))
 
     def named(self, text: str):
-        """Reports of organizations that are found by a text. Few are asked for by their keys,
-        which is quick whatever the planner expects; many are met soon in any order."""
-        organizations = Organization.objects.found_by(text)
-        keys = list(organizations.order_by().values_list("pk", flat=True)[: FEW + 1])
-        return self.filter(organization__in=keys if len(keys) <= FEW else organizations)
+        """Reports of organizations that are found by a text."""
+        return self.filter(organization__in=Organization.objects.found_by(text).order_by())
 
     def _own(self, post):
         return self.model.objects.filter(organization=post.organization).values_list(

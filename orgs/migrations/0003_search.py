@@ -1,6 +1,7 @@
-"""Initials for the organizations there are, and PostgreSQL's index for looking into names."""
+"""What organizations are found by, and PostgreSQL's index for looking into it."""
 
-from django.db import migrations
+import django.db.models.deletion
+from django.db import migrations, models
 
 from orgs.names import initials_of
 
@@ -16,18 +17,26 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
 $$
 """
 INDEX = """
-CREATE INDEX organization_grams ON orgs_organization
-USING gin (ledger_grams(name || ' ' || short_name || ' ' || initials))
+CREATE INDEX search_grams ON orgs_searchtext USING gin (ledger_grams(text))
 """
 
 
 def fill(apps, schema_editor):
     Organization = apps.get_model("orgs", "Organization")
-    waiting = Organization.objects.filter(initials="").order_by()
-    while piece := list(waiting.exclude(short_name="").only("short_name")[:PIECE]):
-        for organization in piece:
-            organization.initials = initials_of(organization.short_name)
+    SearchText = apps.get_model("orgs", "SearchText")
+    former = {}
+    kept = apps.get_model("orgs", "FormerName").objects
+    for pk, *names in kept.values_list("organization", "name", "short_name"):
+        former.setdefault(pk, []).extend(names)
+    waiting = Organization.objects.filter(search=None).order_by()
+    while piece := list(waiting.only("name", "short_name", "code")[:PIECE]):
+        texts = []
+        for one in piece:
+            one.initials = initials_of(one.short_name)
+            names = (one.name, one.short_name, one.initials, one.code, *former.get(one.pk, ()))
+            texts.append(SearchText(organization=one, text="\n".join(names).lower()))
         Organization.objects.bulk_update(piece, ["initials"], batch_size=200)
+        SearchText.objects.bulk_create(texts)
 
 
 def index(apps, schema_editor):
@@ -38,13 +47,31 @@ def index(apps, schema_editor):
 
 def unindex(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("DROP INDEX organization_grams")
+        schema_editor.execute("DROP INDEX search_grams")
         schema_editor.execute("DROP FUNCTION ledger_grams(text)")
 
 
 class Migration(migrations.Migration):
     dependencies = (("orgs", "0002_initials"),)
     operations = (
+        migrations.CreateModel(
+            name="SearchText",
+            fields=[
+                (
+                    "organization",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="search",
+                        serialize=False,
+                        to="orgs.organization",
+                        verbose_name="党组织",
+                    ),
+                ),
+                ("text", models.TextField(verbose_name="查找文字")),
+            ],
+            options={"verbose_name": "查找文字", "verbose_name_plural": "查找文字"},
+        ),
         migrations.RunPython(fill, migrations.RunPython.noop),
         migrations.RunPython(index, unindex),
     )
