@@ -172,7 +172,7 @@ def test_a_row_goes_from_branch_to_county_and_into_the_workbook(sign_in, line, w
     county.get_by_role("navigation").get_by_role("link", name="汇总").click()
     expect(county.locator(".card__head").first).to_contain_text("应定级 2　已定级 2")
     with county.expect_download() as download:
-        county.get_by_role("link", name="附件三").click()
+        county.get_by_role("link", name="附件三").first.click()
     path = tmp_path / "annex3.xlsx"
     download.value.save_as(path)
     cells = [
