@@ -133,7 +133,7 @@ class Organization(MPTTModel):
 
 
 class SearchText(models.Model):
-    """What an organization is found by: its names, initials and code, in one lower-case text.
+    """What an organization is found by: names, former ones too, initials and code, in lower case.
 
     Apart from the organization, since an insert into the tree numbers many others anew, and the
     index of texts would be written anew with each of them.
