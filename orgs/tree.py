@@ -148,7 +148,7 @@ class _Record:
     """An organization as a bulk load sees it: a quarter of a million of instances would be slow."""
 
     code: str
-    pk: int | None = None  # None: a new one
+    id: int | None = None  # None: a new one
     name: str = ""
     short_name: str = ""
     initials: str = ""
@@ -162,10 +162,14 @@ class _Record:
     level: int = 0
     tree_id: int | None = None
 
+    @property
+    def pk(self) -> int | None:
+        return self.id
+
 
 RECORD = tuple(field.name for field in fields(_Record))
 # What a line of a load may change.
-REWRITTEN = frozenset(RECORD) - {"code", "pk", "lft", "rght", "level", "tree_id"}
+REWRITTEN = frozenset(RECORD) - {"code", "id", "lft", "rght", "level", "tree_id"}
 
 
 @dataclass
@@ -315,7 +319,7 @@ def _write(new: list[_Node], order: list[_Node]) -> None:
     """Append the new nodes, their keys reserved beforehand so that a subordinate can name its
     superior, and change the numbers of old ones where they differ."""
     for node, key in zip(new, reserved_keys(Organization, len(new)), strict=True):
-        node.organization.pk = key
+        node.organization.id = key
     is_new, moved = {id(node) for node in new}, []
     for node in order:
         organization = node.organization
@@ -324,14 +328,12 @@ def _write(new: list[_Node], order: list[_Node]) -> None:
             moved.append((organization.pk, *node.numbers))
         for name, number in zip(NUMBERS, node.numbers, strict=True):
             setattr(organization, name, number)
-    columns = Organization._meta.concrete_fields
-    taken = ["pk" if field.primary_key else field.attname for field in columns]
-    values = attrgetter(*(name for name in taken if name in RECORD))
-    rest = [field for field, name in zip(columns, taken, strict=True) if name not in RECORD]
-    defaults = tuple(field.get_default() for field in rest)
+    known = [Organization._meta.get_field(name) for name in RECORD]
+    rest = [field for field in Organization._meta.concrete_fields if field not in known]
+    values, defaults = attrgetter(*RECORD), tuple(field.get_default() for field in rest)
     copy_rows(
         Organization._meta.db_table,
-        [f.column for f in columns if f not in rest] + [f.column for f in rest],
+        [field.column for field in (*known, *rest)],
         (values(node.organization) + defaults for node in order if id(node) in is_new),
     )
     copy_rows(

@@ -8,6 +8,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from ledger_site.base.paging import Page, page_of
 
+from .forms import SearchField
 from .models import Appointment, Organization
 from .posts import Post
 
@@ -17,14 +18,7 @@ LACKING = (("clerk", "没有台账专人的"), ("reviewer", "有下级而没有�
 
 
 class Search(forms.Form):
-    q = forms.CharField(
-        label="查找",
-        required=False,
-        max_length=60,
-        widget=forms.TextInput(
-            attrs={"placeholder": "名称、简称、代码或拼音首字母", "type": "search"}
-        ),
-    )
+    q = SearchField()
     lacking = forms.ChoiceField(label="只看", required=False, choices=[("", "全部"), *LACKING])
 
     def __init__(self, data):

@@ -3,6 +3,7 @@
 from django import forms
 
 from ledger_site.base.paging import whole
+from orgs.forms import SearchField
 
 from .choices import Grade, State
 
@@ -38,14 +39,7 @@ class LedgerFilters(Filters):
     declared = _choice("申报等次", Grade.choices)
     reviewed = _choice("审核等次", Grade.choices)
     state = _choice("状态", State.choices)
-    q = forms.CharField(
-        label="查找",
-        required=False,
-        max_length=60,
-        widget=forms.TextInput(
-            attrs={"placeholder": "名称、简称、代码或拼音首字母", "type": "search"}
-        ),
-    )
+    q = SearchField()
     overdue = forms.BooleanField(label="只看逾期未报", required=False)
 
 
@@ -54,14 +48,7 @@ EXPECTED, OVERDUE = "expected", "overdue"  # beside the states: everything but �
 
 class QueueFilters(Filters):
     state = _choice("状态", [(EXPECTED, "应报"), *State.choices, (OVERDUE, "逾期")])
-    q = forms.CharField(
-        label="查找",
-        required=False,
-        max_length=60,
-        widget=forms.TextInput(
-            attrs={"placeholder": "名称、简称、代码或拼音首字母", "type": "search"}
-        ),
-    )
+    q = SearchField()
 
 
 def unit_choices(visible, directs, asked: str | None) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -363,7 +364,7 @@ class _Import:
         self._look_across()
         loading.errors.sort(key=lambda found: (found.sheet, found.row))
         loading.warnings.sort(key=lambda found: (found.sheet, found.row))
-        if self.loading.rows is not None:
+        if loading.rows is not None:
             loading.rows.rejected = {(found.sheet, found.row) for found in loading.errors}
 
     def _look_at(self, sheet: Sheet, width: int, columns, piece: list[Row]) -> Iterator[tuple]:
@@ -510,11 +511,13 @@ class _Import:
                     _At(self, sheet, number, {finding.field: name}).warning(
                         finding.field, finding.message
                     )
-        for sheet, number, code, pk in twice:
-            others = "、".join(str(n) for _, n, _, key in twice if key == pk and n != number)
-            _At(self, sheet, number, {CODE: code}).error(
-                CODE, f"与第{others}行是同一个党组织，请只留一行"
-            )
+        for _, lines in groupby(twice, key=itemgetter(3)):
+            lines = list(lines)
+            for sheet, number, code, _ in lines:
+                others = "、".join(str(n) for _, n, _, _ in lines if n != number)
+                _At(self, sheet, number, {CODE: code}).error(
+                    CODE, f"与第{others}行是同一个党组织，请只留一行"
+                )
 
     def _keep(self, at: "_At", place: _Place | None, action: str, values) -> None:
         self.loading.counts[action] += 1
@@ -560,16 +563,9 @@ class _Import:
                 self.progress(f"审核 {done}/{len(self.pks)}")
             analyzed(Report, ReportVersion, ReportMove, LedgerEntry, rows=done)
 
-    @retried
-    @transaction.atomic
     def _decide(self, pks: list[int]) -> None:
         loading = self.loading
-        states = dict(Report.objects.filter(pk__in=pks).values_list("pk", "state"))
-        waiting = [pk for pk in pks if states[pk] in OPEN_STATES]
-        submitted = workflow.move_imported("submit", waiting)
-        handed = [pk for pk in pks if states[pk] == State.SUBMITTED]
-        handed += [report.pk for report in submitted.moved]
-        accepted = workflow.move_imported("accept", handed)
+        submitted, accepted = workflow.hand_up_imported(pks)
         loading.decided_count += len(accepted.moved)
         for report, why in (*submitted.left_out, *accepted.left_out):
             loading.outcome = "rows_rejected"

@@ -121,14 +121,14 @@ INSERT INTO ratings_report (
   id, cycle_id, organization_id, parent_id, previous_id, path, code, name, short_name, kind,
   category_id, is_rated, has_subordinates, rated_count, below_due_on, state, token, number,
   was_returned, is_row_excused, excuse_reason)
-SELECT s.report_id, {cycle}, o.id, above.report_id, before.id, s.path, o.code, o.name, o.short_name,
+SELECT s.report_id, %s, o.id, above.report_id, before.id, s.path, o.code, o.name, o.short_name,
   o.kind, o.category_id, s.own = 1, s.below > 0, s.below, CASE s.level {due} END, 'draft', 0, 0,
   FALSE, FALSE, ''
   FROM scope s
   JOIN orgs_organization o ON o.id = s.id
   LEFT JOIN scope above ON above.id = s.parent_id
   LEFT JOIN ratings_report before
-    ON before.cycle_id = {previous} AND before.organization_id = s.id
+    ON before.cycle_id = %s AND before.organization_id = s.id
    AND NOT before.is_row_excused AND before.state <> 'excused'
  ORDER BY s.path
 """
@@ -172,9 +172,7 @@ def _copy_reports(cycle: Cycle) -> int:
     for level in range(tree.MAX_DEPTH + 1):
         params += level, connection.ops.adapt_datefield_value(_due(cycle, level))
     with connection.cursor() as cursor:
-        cursor.execute(
-            REPORTS.format(cycle="%s", due=due, previous="%s"), [*params, cycle.previous_id]
-        )
+        cursor.execute(REPORTS.format(due=due), [*params, cycle.previous_id])
         return cursor.rowcount
 
 

@@ -13,7 +13,6 @@ from ledger_site.base.db import analyzed, retried
 from ledger_site.base.workflow import TransitionRefused
 
 from . import workflow
-from .choices import OPEN_STATES, State
 from .models import LedgerEntry, Report, ReportMove, ReportVersion
 from .querysets import below
 from .summary import excused_paths
@@ -60,16 +59,8 @@ def play_cycle(under: Report, *, progress: Callable[[str], None] = lambda text: 
 @transaction.atomic
 def _play(pks: list[int], played: Played, *, is_final=True) -> None:
     """Submit what is open among reports of one level, and accept all unless `is_final` is not."""
-    states = dict(Report.objects.filter(pk__in=pks).values_list("pk", "state"))
-    moved = _moved("submit", [pk for pk in pks if states[pk] in OPEN_STATES])
-    played.submitted_count += len(moved)
-    if is_final:
-        handed = [pk for pk in pks if states[pk] == State.SUBMITTED]
-        played.accepted_count += len(_moved("accept", [*handed, *moved]))
-
-
-def _moved(action: str, pks: list[int]) -> list[int]:
-    outcome = workflow.move_imported(action, pks)
-    for report, why in outcome.left_out:
+    submitted, accepted = workflow.hand_up_imported(pks, accepts=is_final)
+    for report, why in (*submitted.left_out, *accepted.left_out):
         raise TransitionRefused(f"“{report.name}”：{why}")
-    return [report.pk for report in outcome.moved]
+    played.submitted_count += len(submitted.moved)
+    played.accepted_count += len(accepted.moved)

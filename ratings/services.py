@@ -165,9 +165,7 @@ def save_rows(changes: Iterable[RowChange], *, by) -> Saved:
         }
         report.token += 1
         acts.append(
-            workflow.act_of(
-                report, mark=workflow.mark_of("submit", report, by, False), changes=edits
-            )
+            workflow.act_of(report, mark=workflow.mark_of("submit", report, by), changes=edits)
         )
     workflow.write_entries(entries, WRITTEN)
     if acts:

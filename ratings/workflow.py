@@ -10,7 +10,7 @@ move is a batch of one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from enum import Enum
@@ -30,7 +30,7 @@ from orgs.posts import Post, system_post
 
 from . import columns, versions
 from .checks import Context, Finding, check_decision, check_row, open_explanations
-from .choices import Grade, Severity
+from .choices import OPEN_STATES, Grade, Severity
 from .choices import State as S
 from .columns import DECISION_NAMES, FIELDS, REPORTED_NAMES
 from .models import CorrectionOrder, LedgerEntry, Report, ReportMove, ReportVersion
@@ -386,6 +386,19 @@ def move_imported(action: str, pks: Iterable[int]) -> Outcome:
     return _move(action, reports, items, lambda report: posts[unit_of[report.pk]], is_import=True)
 
 
+@retried
+@transaction.atomic
+def hand_up_imported(pks: Collection[int], *, accepts: bool = True) -> tuple[Outcome, Outcome]:
+    """Submit what is open among reports of one level, then accept these and what was handed in
+    before, unless `accepts` is false; what became of either move, as `move_imported` tells it."""
+    states = dict(Report.objects.filter(pk__in=pks).values_list("pk", "state"))
+    submitted = move_imported("submit", [pk for pk in pks if states[pk] in OPEN_STATES])
+    if not accepts:
+        return submitted, Outcome()
+    handed = [pk for pk in pks if states[pk] == S.SUBMITTED]
+    return submitted, move_imported("accept", handed + [r.pk for r in submitted.moved])
+
+
 def _given(entry: LedgerEntry) -> Decision:
     """The decision that an old ledger holds, its target one grade up where it does not fit."""
     grade = Grade(entry.given_grade or entry.declared_grade)
@@ -629,7 +642,7 @@ def _finish_corrections(reports) -> None:
                 CorrectionOrder.objects.filter(pk=order.pk).update(closed_at=timezone.now())
 
 
-def mark_of(action, report, by, is_import) -> str:
+def mark_of(action, report, by, is_import=False) -> str:
     if is_import:
         return IMPORTED
     if action == "submit" and by.organization_id != report.organization_id:

@@ -159,17 +159,14 @@ def reserved_keys(model, count: int) -> Iterable[int]:
     SQLite has one writer at a time, and counts on from the highest key it has seen written; so
     the caller must be inside the transaction that writes them.
     """
-    table = model._meta.db_table
+    select = f"SELECT {next_key(model, '1')}"
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
-                [connection.ops.quote_name(table), model._meta.pk.column, count],
-            )
+            cursor.execute(f"{select} FROM generate_series(1, %s)", [count])
             return [key for (key,) in cursor.fetchall()]
-        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
-        last = (cursor.fetchone() or (0,))[0]
-        return range(last + 1, last + 1 + count)
+        cursor.execute(select)
+        (first,) = cursor.fetchone()
+        return range(first, first + count)
 
 
 def update_integers(model, names, rows) -> None:

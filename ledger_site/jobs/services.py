@@ -270,40 +270,51 @@ def _sign(job: Job) -> Path:
 
 def recover() -> int:
     """Take up the jobs whose worker is gone, or end them after the last attempt; how many."""
-    count = 0
-    for job in Job.objects.forgotten():
-        # Its task was claimed by a worker that died before it claimed the job. A second task does
-        # no harm: whoever claims the job first does it.
-        if Job.objects.filter(pk=job.pk, heartbeat_at=job.heartbeat_at).update(
-            heartbeat_at=timezone.now()
-        ):
-            _enqueue(job)
-            count += 1
-    for job in Job.objects.silent():
-        try:
-            seen = _sign(job).stat().st_mtime
-        except FileNotFoundError:
-            seen = 0
-        if seen > (timezone.now() - SILENCE).timestamp():
-            continue
-        with transaction.atomic():
-            mine = _in_hand(job).filter(heartbeat_at=job.heartbeat_at)
-            if job.wants_cancel:
-                count += mine.update(state=JobState.CANCELLED, finished_at=timezone.now())
-            elif job.attempt >= MOST_ATTEMPTS:
-                count += mine.update(
-                    state=JobState.FAILED,
-                    finished_at=timezone.now(),
-                    message=GONE.format(MOST_ATTEMPTS),
-                )
-            elif mine.update(state=JobState.WAITING, attempt=job.attempt + 1, done=0, phase=""):
-                job.attempt += 1
-                _enqueue(job)
-                count += 1
-        for left in settings.JOBS_DIR.glob(f"{job.pk}-*"):
-            if not left.name.startswith(f"{job.pk}-{job.attempt}-"):
-                left.unlink(missing_ok=True)
-    return count
+    left = [job for job in Job.objects.silent() if not _shows_life(job)]
+    return sum(map(_ask_again, Job.objects.forgotten())) + sum(map(_take_up, left))
+
+
+def _shows_life(job: Job) -> bool:
+    try:
+        return _sign(job).stat().st_mtime > (timezone.now() - SILENCE).timestamp()
+    except FileNotFoundError:
+        return False
+
+
+@transaction.atomic
+def _ask_again(job: Job) -> bool:
+    """Enqueue a job whose task was claimed by a worker that died before it claimed the job.
+
+    A second task does no harm: whoever claims the job first does it.
+    """
+    same = Job.objects.filter(pk=job.pk, state=JobState.WAITING, heartbeat_at=job.heartbeat_at)
+    is_ours = bool(same.update(heartbeat_at=timezone.now()))
+    if is_ours:
+        _enqueue(job)
+    return is_ours
+
+
+@transaction.atomic
+def _take_up(job: Job) -> bool:
+    """Give a job to the next attempt, or end it; false where somebody else did, or it lives."""
+    mine = _in_hand(job).filter(heartbeat_at=job.heartbeat_at)
+    now, is_over = timezone.now(), True
+    if job.wants_cancel:
+        changed = mine.update(state=JobState.CANCELLED, finished_at=now)
+    elif job.attempt >= MOST_ATTEMPTS:
+        message = GONE.format(MOST_ATTEMPTS)
+        changed = mine.update(state=JobState.FAILED, finished_at=now, message=message)
+    else:
+        is_over = False
+        changed = mine.update(state=JobState.WAITING, attempt=job.attempt + 1, done=0, phase="")
+    if not changed:
+        return False
+    for file in settings.JOBS_DIR.glob(f"{job.pk}-*"):
+        file.unlink(missing_ok=True)
+    if not is_over:
+        job.attempt += 1
+        _enqueue(job)
+    return True
 
 
 def expire() -> int:

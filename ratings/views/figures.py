@@ -32,9 +32,8 @@ SHORT_DIGEST = 12
 @require_safe
 def own_summary(request, cycle):
     cycle = visible_cycle(request, cycle)
-    reports = Report.objects.visible_in(cycle, request.post).select_related("cycle", "parent")
-    report = get_object_or_404(reports, organization=request.post.organization)
-    return _page(request, report)
+    own = Report.objects.own(request.post).of(cycle).select_related("cycle", "parent")
+    return _page(request, get_object_or_404(own))
 
 
 @require_safe

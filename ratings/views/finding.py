@@ -35,5 +35,5 @@ def visible_report(request, pk: int) -> Report:
 
 def own_report(request, cycle: Cycle) -> Report:
     """What the acting unit itself hands up in a cycle."""
-    own = Report.objects.visible_in(cycle, request.post).select_related(*RELATED)
-    return get_object_or_404(own, organization=request.post.organization)
+    own = Report.objects.own(request.post).of(cycle).select_related(*RELATED)
+    return get_object_or_404(own)

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connection
@@ -46,7 +47,8 @@ class Command(BaseCommand):
         worker.run()
 
     def _keep_on(self, parent: int | None) -> None:
-        while not threading.Event().wait(ROUND):
+        while True:
+            time.sleep(ROUND)
             if (
                 parent and os.getppid() != parent
             ):  # whoever started us is gone; nobody would stop us
