@@ -12,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from .choices import Grade, Severity, Venue
-from .columns import COUNTS, FIELDS, REPORTED
+from .columns import COUNTS, FIELDS, REPORTED, SUPPORT
 from .parsers import counts_in
 
 VACANT_MONTHS = 3
@@ -26,6 +26,8 @@ EXPLAINED = {
     "vacant": "secretary_vacant_since",
     "namesake": "secretary_name",
     "far": "deadline_text",
+    "venue_status": "venue_status",
+    "venue_due": "venue_due_on",
 }
 
 
@@ -78,10 +80,15 @@ def _error(code, name, message):
 
 
 def _blank(row, context):
+    is_resident = context.category_code in RESIDENT
     for spec in REPORTED:
-        if spec.is_required and row.get(spec.name) in (None, ""):
+        if not spec.is_required or row.get(spec.name) not in (None, ""):
+            continue
+        if spec is SUPPORT and context.category_code and not is_resident:
+            yield Finding(Severity.HINT, "support_unit", spec.name, "没有帮扶单位的可以留空")
+        else:
             yield _error("blank", spec.name, f"{spec.label}未填写")
-    if not row.get("first_secretary_name") and context.category_code in RESIDENT:
+    if not row.get("first_secretary_name") and is_resident:
         yield Finding(
             Severity.HINT, "first_secretary", "first_secretary_name", "没有派驻第一书记的可以留空"
         )
@@ -151,9 +158,19 @@ def _months_between(start: date, end: date) -> int:
 def _venue(row):
     status, due = row.get("venue_status"), row.get("venue_due_on")
     if row.get("venue_text") and not status:
-        yield _error("venue_status", "venue_status", "看不出是已建、在建还是无，请选择场所状态")
+        yield Finding(
+            Severity.EXPLAIN,
+            "venue_status",
+            "venue_status",
+            "看不出是已建、在建还是无，请选择场所状态或说明",
+        )
     if status == Venue.BUILDING and not due:
-        yield _error("venue_due", "venue_due_on", "在建的请填写完工年月，如“2012年8月完工”")
+        yield Finding(
+            Severity.EXPLAIN,
+            "venue_due",
+            "venue_due_on",
+            "在建的请填写完工年月，如“2012年8月完工”；定不下来的请说明",
+        )
     if due and status in (Venue.BUILT, Venue.NONE):
         yield _error("venue_due", "venue_due_on", "只有在建的填写完工日期，请核对场所状态")
 
@@ -162,7 +179,7 @@ def _plan(row, context):
     text, due = row.get("deadline_text"), row.get("due_on")
     if text and not due:
         yield _error(
-            "deadline", "deadline_text", f"“{text}”看不出日期，请写明年月，如“{context.year}年底”"
+            "undated", "deadline_text", f"“{text}”看不出日期，请写明年月，如“{context.year}年底”"
         )
     elif due and due.year < context.year:
         yield _error("deadline", "deadline_text", f"整改时限早于{context.year}年度，请核对")

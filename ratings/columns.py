@@ -156,7 +156,7 @@ VENUE_STATUS = Field(
     "choice",
     Venue,
     is_required=False,
-    source_names=("venue_status",),
+    source_names=("venue_status", "活动场所状态"),
 )
 VENUE_DUE = Field(
     "venue_due_on",
@@ -165,7 +165,7 @@ VENUE_DUE = Field(
     "date",
     help="在建的填写",
     is_required=False,
-    source_names=("venue_due",),
+    source_names=("venue_due", "活动场所完工年月"),
 )
 FEATURES = Field(
     "features",
@@ -236,10 +236,10 @@ SUPPORT = Field(
     source_names=("support_unit",),
 )
 LEADER = Field(
-    "contact_leader", "联系领导", parsers.short_text(100), source_names=("contact_leader",)
+    "contact_leader", "联系领导", parsers.persons(100), source_names=("contact_leader",)
 )
 RESPONSIBLE = Field(
-    "responsible_name", "整改责任人", parsers.short_text(100), source_names=("responsible_person",)
+    "responsible_name", "整改责任人", parsers.persons(100), source_names=("responsible_person",)
 )
 REVIEWED = Field(
     "reviewed_grade",
@@ -254,18 +254,29 @@ REVIEWED = Field(
 
 COLUMNS = (
     Column(
-        "党支部名称", None, "党总支（支部）名称", synonyms=("党组织名称", "branch_name"), width=13
+        "党支部名称",
+        None,
+        "党总支（支部）名称",
+        synonyms=("党组织名称", "支部名称", "党总支名称", "名称", "branch_name"),
+        width=13,
     ),
     Column(
         "村党支部书记",
         SECRETARY,
         "党总支（支部）书记姓名",
-        synonyms=("书记姓名", "党支部书记", "书记"),
+        synonyms=("书记姓名", "党支部书记", "党支部书记姓名", "村党支部书记姓名", "书记"),
         parts=(VACANT_SINCE,),
         width=8,
     ),
-    Column("第一书记", FIRST_SECRETARY, None, width=8),
-    Column("基本情况", BASIC_INFO, group=FACTS, parts=COUNTS, width=22),
+    Column("第一书记", FIRST_SECRETARY, None, synonyms=("第一书记姓名",), width=8),
+    Column(
+        "基本情况",
+        BASIC_INFO,
+        group=FACTS,
+        synonyms=("党组织基本情况", "支部基本情况"),
+        parts=COUNTS,
+        width=22,
+    ),
     Column(
         "流动党员数",
         FLOATING,
@@ -284,16 +295,16 @@ COLUMNS = (
     ),
     Column("主要特点", FEATURES, group=FACTS, width=28),
     Column("存在问题", PROBLEMS, group=FACTS, width=28),
-    Column("支部申报定级类别", DECLARED, synonyms=("申报定级类别", "自评等次"), width=7),
+    Column("支部申报定级类别", DECLARED, synonyms=("申报定级类别", "自评等次", "党总支（支部）申报定级类别"), width=7),
     Column(
         "上级党组织定级类别",
         REVIEWED,
         "上级党组织审核定级类别",
-        synonyms=("审核定级类别",),
+        synonyms=("审核定级类别", "上级党组织（审核）定级类别", "上级审核定级类别"),
         width=8,
         is_decision=True,
     ),
-    Column("晋位升级目标", TARGET, group=PLAN, width=7),
+    Column("晋位升级目标", TARGET, group=PLAN, synonyms=("升级目标", "晋位目标"), width=7),
     Column("整改措施", MEASURES, group=PLAN, width=34),
     Column("整改时限", DEADLINE, group=PLAN, parts=(DUE_ON,), width=9),
     Column("帮扶单位", SUPPORT, group=PLAN, width=11),
@@ -310,6 +321,13 @@ REPORTED = tuple(
 )
 FIELDS = {field.name: field for field in (*REPORTED, REVIEWED)}
 REPORTED_NAMES = tuple(field.name for field in REPORTED)
+PERSONS = tuple(field.name for field in (SECRETARY, FIRST_SECRETARY, LEADER, RESPONSIBLE))
+# What is read from a text where it is not given itself.
+DERIVED = {
+    BASIC_INFO.name: tuple(field.name for field in COUNTS),
+    VENUE_TEXT.name: (VENUE_STATUS.name, VENUE_DUE.name),
+    DEADLINE.name: (DUE_ON.name,),
+}
 DECISION_NAMES = ("reviewed_grade", "review_reason", "target_grade", "target_reason")
 
 
@@ -356,14 +374,15 @@ def derive(values: dict[str, Any], errors: dict[str, str], year: int) -> None:
                 values[name] = count
     elif "basic_info" not in errors:
         values["basic_info"] = parsers.sentence_of(counts) or None
-    if values.get("venue_text") and not values.get("venue_status"):
+    if values.get("venue_text"):
         try:
             status, due = parsers.venue(values["venue_text"], year)
         except ValueError as error:
             errors.setdefault("venue_text", str(error))
         else:
-            values["venue_status"] = status
-            values["venue_due_on"] = values.get("venue_due_on") or due
+            if not values.get("venue_status"):
+                values["venue_status"] = status
+                values["venue_due_on"] = values.get("venue_due_on") or due
     elif values.get("venue_status") and not values.get("venue_text"):
         values["venue_text"] = venue_text(values["venue_status"], values.get("venue_due_on"))
     if values.get("deadline_text") and not values.get("due_on"):

@@ -4,13 +4,24 @@ raises `ValueError` with a Chinese sentence that says what is wrong and how to p
 import re
 import unicodedata
 from calendar import monthrange
-from datetime import date
+from datetime import date, timedelta
+from typing import NamedTuple
 
 from .choices import Grade, Venue
 
 HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_BETWEEN_HAN = re.compile(rf"(?<=[{HAN}])\s+(?=[{HAN}（）()])|(?<=[（）()])\s+(?=[{HAN}])")
-_DOTS = str.maketrans(dict.fromkeys("•・．‧∙⋅", "·"))
+_CHINESE = rf"[{HAN}，、；：。（）“”《》·]"
+_BESIDE_HAN = re.compile(rf"(?<={_CHINESE})\s+|\s+(?={_CHINESE})")  # stays between Latin words
+_DOTS = str.maketrans(dict.fromkeys("•・．‧∙⋅･", "·"))
+_FULL_STOP = re.compile(rf"(?<=[{HAN}])\.(?=[{HAN}])")  # 古丽.艾山
+# Unicode's category Cf, which no pattern of `re` names: zero-width and soft hyphens, marks of
+# direction, joiners.
+INVISIBLE = (
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0001-\U000e007f"
+)
+_BLANK = re.compile(rf"[\s{INVISIBLE}]+")
+_QUOTES = "“”\"'‘’「」『』"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WIDTHS = {0x3000: " ", **{0xFF01 + n: chr(0x21 + n) for n in range(94)}}
 LONGEST_TEXT = 4000
@@ -32,6 +43,11 @@ def folded(value: str) -> str:
     return value.translate(_WIDTHS)
 
 
+def compact(value: str) -> str:
+    """Without blanks and invisible characters, signs as half-width: what is compared, not kept."""
+    return _BLANK.sub("", folded(value))
+
+
 def text(value: str) -> str | None:
     value = clean(value)
     if len(value) > LONGEST_TEXT:
@@ -48,7 +64,7 @@ def short_text(length: int):
             value = "".join(c for c in value if unicodedata.category(c) != "Cf")
             value = re.sub(r"\s+", " ", value)
         if " " in value:
-            value = re.sub(r" +", " ", _BETWEEN_HAN.sub("", value))
+            value = re.sub(r" +", " ", _BESIDE_HAN.sub("", value)).strip()
         if len(value) > length:
             raise ValueError(f"文字过长（{len(value)}字），请控制在{length}字以内")
         return value or None
@@ -56,16 +72,40 @@ def short_text(length: int):
     return parse
 
 
-def person(value: str) -> str | None:
-    """A person's name: no space between Chinese characters, the middle dot as ·."""
-    return short_text(60)(value.translate(_DOTS))
+def persons(length: int):
+    """Names of persons: no space between Chinese characters, the middle dot as ·."""
+    parse_line = short_text(length)
+
+    def parse(value: str) -> str | None:
+        value = parse_line(value.translate(_DOTS))
+        return value and _FULL_STOP.sub("·", value)
+
+    return parse
+
+
+person = persons(60)
+_PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010fffd]")
+_NO_NAME = re.compile(r"[=(\"<>@\\/|{}\[\]0-9]")
+
+
+def doubt_of_characters(value: str) -> str:
+    """What is odd about the characters of a text: such as only the font of one office shows."""
+    found = _PRIVATE.search(value)
+    if not found:
+        return ""
+    return f"含有专用字库的字（U+{ord(found[0]):04X}），别的电脑上显示不出，请改用通用的字"
+
+
+def doubt_of_person(value: str) -> str:
+    """What is odd about the name of a person, which is kept all the same."""
+    return "不像姓名，请核对" if _NO_NAME.search(folded(value)) else ""
 
 
 def whole_number(*units: str):
     """A whole number of persons, 0 to 99,999, a unit behind it allowed; blank is unknown, not 0."""
 
     def parse(value: str) -> int | None:
-        value = re.sub(r"\s", "", folded(clean(value)))
+        value = compact(clean(value))
         if not value:
             return None
         for unit in units:
@@ -82,8 +122,8 @@ _GRADES = {grade.label: grade for grade in Grade}
 
 
 def grade(value: str) -> Grade | None:
-    """Exactly one of the four words (rule 1); nothing else is guessed at."""
-    value = re.sub(r"\s", "", folded(clean(value)))
+    """Exactly one of the four words (rule 1), in quotes too; nothing else is guessed at."""
+    value = compact(clean(value)).strip(_QUOTES)
     if not value:
         return None
     try:
@@ -93,11 +133,15 @@ def grade(value: str) -> Grade | None:
 
 
 _YEAR = r"(?:(?P<year>(?:19|20)\d\d)[年.\-/])?"
+_DONE = r"(?:之?前)?(?:完成|完工|建成|竣工)?"
 _DEADLINES = (
-    re.compile(rf"{_YEAR}(?:年底|年末|底)(?:之?前)?"),
-    re.compile(rf"{_YEAR}(?P<month>\d{{1,2}})[月.\-/](?P<day>\d{{1,2}})[日号]?(?:之?前)?"),
-    re.compile(rf"{_YEAR}(?P<month>\d{{1,2}})月?(?:底|末|份)?(?:之?前|完成|完工)?"),
+    re.compile(rf"{_YEAR}(?:年底|年末|年内|底){_DONE}"),
+    re.compile(rf"{_YEAR}(?P<month>\d{{1,2}})[月.\-/](?P<day>\d{{1,2}})[日号]?{_DONE}"),
+    re.compile(rf"{_YEAR}(?P<month>\d{{1,2}})月?(?:底|末|份)?{_DONE}"),
 )
+_UNSURE_MONTH = re.compile(r"((?:19|20)\d\d)\.1")
+_DAY_ZERO = date(1899, 12, 30)  # of a sheet's serial numbers
+_SERIAL = re.compile(r"([3-7]\d{4})(?:\.0+)?")  # 1982 to 2119
 
 
 def day_of(value: str, year: int | None) -> date | None:
@@ -107,8 +151,8 @@ def day_of(value: str, year: int | None) -> date | None:
     no day). 2012.1 may be January or October and stays unsure. Raises `ValueError` for a month
     or day that the calendar does not have.
     """
-    value = re.sub(r"\s", "", folded(value))
-    if re.fullmatch(r"(?:19|20)\d\d\.1", value):
+    value = compact(value)
+    if _UNSURE_MONTH.fullmatch(value):
         return None
     for pattern in _DEADLINES:
         found = pattern.fullmatch(value)
@@ -116,7 +160,7 @@ def day_of(value: str, year: int | None) -> date | None:
             continue
         parts = found.groupdict()
         if (not parts["year"] and not year) or (
-            not parts.get("month") and "底" not in value and "末" not in value
+            not parts.get("month") and not re.search("[底末内]", value)
         ):
             continue
         month = int(parts.get("month") or 12)
@@ -131,23 +175,73 @@ def day_of(value: str, year: int | None) -> date | None:
     return None
 
 
+def wording_of(day: date) -> str:
+    return f"{day.year}年{day.month}月{day.day}日"
+
+
+class Doubt(NamedTuple):
+    """What whoever typed a deadline has to look at, and the days it may mean."""
+
+    message: str
+    days: tuple[date, ...] = ()
+
+
+def deadline_of_number(value: str) -> str:
+    """The wording of a deadline that a sheet holds as a number: the serial number of a day whose
+    format got lost, or a month like 2012.8. Whatever is neither stays as it is."""
+    number = compact(value)
+    if serial := _SERIAL.fullmatch(number):
+        return wording_of(_DAY_ZERO + timedelta(days=int(serial[1])))
+    if not _UNSURE_MONTH.fullmatch(number) and (
+        month := re.fullmatch(r"((?:19|20)\d\d)\.(0?[2-9]|1[0-2]|01)", number)
+    ):
+        return f"{month[1]}年{int(month[2])}月"
+    return value
+
+
+def doubt_of_deadline(value: str, year: int) -> Doubt | None:
+    """What is not sure about a deadline's wording, if anything is."""
+    typed = compact(value)
+    if unsure := _UNSURE_MONTH.fullmatch(typed):
+        in_year = int(unsure[1])
+        return Doubt(
+            f"可能是{in_year}年1月，也可能是{in_year}年10月，请选择或写明月份",
+            (date(in_year, 1, 31), date(in_year, 10, 31)),
+        )
+    try:
+        day = day_of(typed, year)
+        is_complete = day == day_of(typed, None)
+    except ValueError:
+        return None
+    if day is None:
+        return Doubt("看不出日期，文字已保留；上报前请写明年月，如“2012年底”") if typed else None
+    return None if is_complete else Doubt(f"没有写年份，按{year}年读作{wording_of(day)}，请核对")
+
+
+_BUILDING = re.compile(r"(?:正?在|正在?)(?:新|改|扩|修|重|筹)?建|(?:建设|新建|改建|扩建|重建)中")
+_COMPLETION = re.compile(r"^(?:正?在(?:新|改|扩)?建)?[,，;；:：]?|[(（)）。]|预计|计划")
+
+
 def venue(value: str, year: int | None) -> tuple[Venue | None, date | None]:
-    """活动场所情况 as status and, for 在建, the day of completion: 已建 / 2012年8月完工 / 无."""
-    value = re.sub(r"\s", "", folded(value))
+    """活动场所情况 as status and, for 在建, the day of completion: 已建 / 2012年8月完工 / 无.
+
+    What it says in other words has no status; raises `ValueError` for a month that can't be.
+    """
+    value = compact(value)
     if not value:
         return None, None
-    if value in ("已建", "已建成", "有"):
-        return Venue.BUILT, None
-    if value in ("无", "未建", "没有"):
+    if value in ("无", "未建", "没有", "暂无"):
         return Venue.NONE, None
-    due = day_of(
-        re.sub(r"^在建[,，;；:：]?|[(（)）。]|(预计|计划)|(建成|竣工|完工|完成)$", "", value), year
-    )
+    if value in ("已建", "已建成", "已有") or value.startswith("有"):
+        return Venue.BUILT, None
+    due = day_of(_COMPLETION.sub("", value), year)
     if due:
         return Venue.BUILDING, due
-    if value.startswith("在建"):
+    if _BUILDING.search(value):
         return Venue.BUILDING, None
-    raise ValueError("应写“已建”“无”，或完工年月，如“2012年8月完工”")
+    if re.search(r"[年\d]月", value):
+        raise ValueError("看不出完工年月，请写成如“2012年8月完工”，或写“已建”“无”")
+    return None, None
 
 
 # The parts of the 基本情况 sentence: identifier, wording when written, pattern when read.
