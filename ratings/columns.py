@@ -235,9 +235,7 @@ SUPPORT = Field(
     help="有几个单位的用顿号隔开",
     source_names=("support_unit",),
 )
-LEADER = Field(
-    "contact_leader", "联系领导", parsers.persons(100), source_names=("contact_leader",)
-)
+LEADER = Field("contact_leader", "联系领导", parsers.persons(100), source_names=("contact_leader",))
 RESPONSIBLE = Field(
     "responsible_name", "整改责任人", parsers.persons(100), source_names=("responsible_person",)
 )
@@ -295,7 +293,12 @@ COLUMNS = (
     ),
     Column("主要特点", FEATURES, group=FACTS, width=28),
     Column("存在问题", PROBLEMS, group=FACTS, width=28),
-    Column("支部申报定级类别", DECLARED, synonyms=("申报定级类别", "自评等次", "党总支（支部）申报定级类别"), width=7),
+    Column(
+        "支部申报定级类别",
+        DECLARED,
+        synonyms=("申报定级类别", "自评等次", "党总支（支部）申报定级类别"),
+        width=7,
+    ),
     Column(
         "上级党组织定级类别",
         REVIEWED,

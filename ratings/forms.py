@@ -216,8 +216,10 @@ def _complete_venue(row, stored, touched, year) -> None:
     text, places = row["venue_text"], {"venue_status", "venue_due_on"}
     if not touched & places:
         if "venue_text" in touched and text:
-            with suppress(ValueError):  # a wording of its own; the status stays as chosen
-                row["venue_status"], row["venue_due_on"] = parsers.venue(text, year)
+            with suppress(ValueError):
+                status, due = parsers.venue(text, year)
+                if status:  # else a wording of its own; the status stays as chosen
+                    row["venue_status"], row["venue_due_on"] = status, due
         return
     if row["venue_status"] != Venue.BUILDING and "venue_due_on" not in touched:
         row["venue_due_on"] = None

@@ -1,60 +1,82 @@
 """Old ledgers in: a table of rows, checked as the page checks them and written in one transaction.
 
-Reads what `ledger_site.base.reading` can read. Everything is looked at first; one wrong row and
-nothing is written, and every error of the file is told at once. Rows pass in pieces through a
-temporary table; what needs more than one row of the file, and the writing, are statements over it,
-so that neither memory nor the number of queries grows with the rows.
+Reads what `ledger_site.base.reading` can read, in the forms that `recognizing` knows. Everything
+is looked at first; one wrong row and nothing is written unless only the good rows are asked for,
+and every error of the file is told at once. Rows pass in pieces through a temporary table; what
+needs more than one row of the file, and the writing, are statements over it, so that neither
+memory nor the number of queries grows with the rows.
 """
 
 import json
 import tempfile
-from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
 
 from ledger_site.base import trail
 from ledger_site.base.db import analyzed, copy_rows, retried
 from ledger_site.base.models import AuditEvent
-from ledger_site.base.reading import Row, Sheet, Unreadable, read
+from ledger_site.base.reading import Sheet, Unreadable, read
 from ledger_site.base.workflow import TransitionRefused
-from orgs.posts import system_post
+from orgs.choices import Role
+from orgs.posts import Post, system_post
 
-from . import workflow
+from . import parsers, workflow
 from .checks import Context, check_decision, check_row, namesake
 from .choices import OPEN_STATES, Grade, Severity, State
-from .columns import (
-    COLUMNS,
-    COUNTS,
-    FIELDS,
-    REPORTED_NAMES,
-    VENUE_DUE,
-    VENUE_STATUS,
-    clean_row,
-    derive,
-)
+from .columns import DERIVED, FIELDS, PERSONS, REPORTED_NAMES, changes, clean_row, derive
+from .matching import Asked, Candidate, Match, Matcher, Place, is_branch_name
 from .models import LedgerEntry, Report, ReportMove, ReportVersion
-from .querysets import ancestors, below
+from .querysets import ancestors
+from .recognizing import (
+    CODE,
+    NAME,
+    SUPERIOR,
+    Line,
+    Table,
+    fault_of,
+    label_of,
+    letter,
+    listed,
+    recognize,
+)
 from .services import check_edit
 from .versions import plain
 
-CODE, NAME = "branch_code", "branch_name"
-UNKNOWN_UNIT = "在“{under}”范围内没有这个代码的定级党组织，请核对代码"
 PIECE = 2000  # rows looked at together
 MOVED = 500  # reports moved in one transaction
 MOST_TOLD = 20_000  # errors, and warnings, of one file
+TOO_DEEP = "“{}”不是本级的直接下级，这一行由其上级导入"
+SKIP = "skip"  # the choice of a row that is not wanted
+
+
+class Kind:
+    """How errors and warnings are grouped for whoever reads them."""
+
+    FILE = "文件和表头"
+    UNIT = "党组织对应"
+    TWICE = "重复"
+    BLANK = "未填写"
+    VALUE = "填写有误"
+    LOCKED = "不能修改"
+    HIDDEN = "隐藏内容"
+    SKIPPED = "未读取"
+    UNSURE = "请核对"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An error or a warning at a place of the file."""
+    """An error or a warning at a place of the file; the message says what to do about it.
+
+    `answers` may be chosen from for `asks`, the field that a choice is for.
+    """
 
     sheet: str
     row: int
@@ -62,12 +84,22 @@ class Finding:
     field: str
     value: str
     message: str
+    kind: str = Kind.VALUE
+    heading: str = ""
+    asks: str = ""
+    answers: tuple[Candidate, ...] = ()
 
     def __str__(self):
         place = f"第{self.row}行" if self.row else "文件"
-        label = FIELDS[self.field].label if self.field in FIELDS else self.field
-        value = f"“{self.value}”" if self.value else ""
-        return f"{place} {label}{value}：{self.message}"
+        if self.sheet:
+            place = f"工作表“{self.sheet}”{place if self.row else ''}"
+        cell = f"（{self.cell}）" if self.cell else ""
+        value = f"“{self.value[:40]}”" if self.value else ""
+        return f"{place}{cell} {self.heading}{value}：{self.message}"
+
+    def as_json(self) -> dict:
+        said = vars(self) | {"answers": [answer._asdict() for answer in self.answers]}
+        return said | {"value": self.value[:200]}
 
 
 @dataclass
@@ -77,21 +109,25 @@ class Loading:
     outcome: str = "accepted"  # rows_rejected, file_rejected
     errors: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
-    counts: Counter = field(default_factory=Counter)  # rows by action: new, changed, same
+    skipped: list[Finding] = field(default_factory=list)  # lines, columns, sheets read over
+    groups: list[dict] = field(default_factory=list)  # rows that name a superior
+    counts: Counter = field(default_factory=Counter)  # rows by action: new, changed, same, rejected
+    written_count: int = 0
     decided_count: int = 0
     rows: "Rows | None" = None
     untold_count: int = 0  # errors and warnings beyond `MOST_TOLD`
 
     def as_json(self) -> dict:
         def places(findings):
-            return [vars(finding) for finding in findings]
+            return [finding.as_json() for finding in findings]
 
         return {
             "outcome": self.outcome,
             "rows": self.rows if self.rows else [],
             "errors": places(self.errors),
             "warnings": places(self.warnings),
-            "groups": [],
+            "groups": self.groups,
+            "skipped": places(self.skipped),
         }
 
 
@@ -101,7 +137,7 @@ class Rows(list):
     def __init__(self):
         super().__init__()
         self.file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - as long as we
-        self.rejected = set()  # (sheet, number), known when all is read
+        self.rejected = {}  # numbers by sheet, known when all is read
 
     def append(self, row: Mapping[str, Any]) -> None:
         self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -110,7 +146,7 @@ class Rows(list):
         self.file.seek(0)
         for line in self.file:
             row = json.loads(line)
-            if (row["sheet"], row["row"]) in self.rejected:
+            if row["row"] in self.rejected.get(row["sheet"], ()):
                 row["action"] = "rejected"
             yield row
 
@@ -135,119 +171,59 @@ class _FileRejected(Exception):
         self.findings = findings
 
 
+Where = tuple[str, int]  # sheet and row of a line
+
+
 def import_ledger(
     path: Path,
     under: Report,
     *,
+    by: Post | None = None,
     is_reviewed: bool = False,
     is_dry_run: bool = False,
+    is_partial: bool = False,
     keeps_rows: bool = False,
+    choices: Mapping[Where, Mapping[str, str]] | None = None,
+    tokens: Mapping[Where, int] | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Loading:
     """Read a ledger for the rated organizations below `under` and fill their rows (填报中).
 
-    `is_reviewed` also submits and decides them with the grades given, level by level, through
-    the same moves, marked 导入. Rows that change nothing are “same” whatever their state. With an
-    error anywhere nothing is written; a dry run writes nothing either.
+    `by` is who acts, the system if nobody; a person reaches the own row and the rows of direct
+    subordinates, by the report `under` of the own unit. `is_reviewed` also submits and decides
+    rows with the grades given, level by level, through the same moves, marked 导入. Rows that
+    change nothing are “same” whatever their state. With an error anywhere nothing is written,
+    or with `is_partial` everything but the wrong rows; a dry run writes nothing either.
+
+    `choices` are answers to findings, by sheet and row: a text for the field that was asked for,
+    as `branch_code` for a line or a group row, `due_on` for a deadline. `tokens` are those of the
+    rows as they were shown; a row that somebody changed since is an error.
+
+    Raises `TransitionRefused` where the person may not fill in, or decide, at all.
     """
-    import_ = _Import(path, under, is_reviewed, progress)
-    import_.run(keeps_rows=keeps_rows, is_dry_run=is_dry_run)
-    if is_reviewed and not is_dry_run and not import_.loading.errors:
+    import_ = _Import(path, under, by, is_reviewed, choices or {}, tokens or {}, progress)
+    import_.run(keeps_rows=keeps_rows, is_dry_run=is_dry_run, is_partial=is_partial)
+    if is_reviewed and not is_dry_run and (is_partial or not import_.loading.errors):
         import_.decide()
     return import_.loading
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- what is written
 
 
-def _columns_of(head: Row, sheet: Sheet) -> dict[int, str]:
-    """Identifier by position of the head's cells; `branch_code` and `branch_name` besides."""
-    known = {CODE: CODE, "党支部代码": CODE, "代码": CODE, NAME: NAME}
-    for column in COLUMNS:
-        if column.field is None:
-            names, target = (column.heading, column.heading2, *column.synonyms), NAME
-            known |= dict.fromkeys(filter(None, names), target)
-            continue
-        names = (column.heading, column.heading2, *column.synonyms, *column.field.source_names)
-        known |= dict.fromkeys(filter(None, names), column.field.name)
-    for spec in (*COUNTS, VENUE_STATUS, VENUE_DUE):
-        known |= dict.fromkeys((spec.label, *spec.source_names), spec.name)
-    known |= {name: name for name in FIELDS}
-    known |= {"党员总数": "member_count", "活动场所状态": "venue_status"}
-    known |= {"活动场所完工年月": "venue_due_on"}
-    found, errors = {}, []
-    for place, heading in enumerate(head.cells):
-        heading = "".join(heading.split())
-        name = known.get(heading)
-        if name is None and heading:
-            errors.append(("不认识这一列，请改成表样中的列名或删除", heading))
-        elif name in found.values():
-            errors.append(("这一列重复，请只留一列", heading))
-        elif name:
-            found[place] = name
-    if CODE not in found.values():
-        errors.append(("缺少党支部代码一列（branch_code），请补上", CODE))
-    obligatory = [column.field for column in COLUMNS if column.field and not column.is_decision]
-    for spec in obligatory:
-        if spec.name not in found.values():
-            errors.append((f"缺少“{spec.label}”一列，请补上", spec.name))
-    if errors:
-        raise _FileRejected(
-            *(Finding(sheet.name, head.number, "", name, "", why) for why, name in errors)
-        )
-    return found
-
-
-def _letter(place: int) -> str:
-    """The letter of a column, A for 0."""
-    letters = ""
-    place += 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
-
-
-class _Place(NamedTuple):
-    """What is asked of the report that a row of the file belongs to."""
-
-    pk: int
-    code: str
-    path: str
-    parent_id: int | None
-    state: str
-    token: int
-    previous_id: int | None
-    order_id: int | None
-    is_row_excused: bool
-    category_code: str | None
-    member_count_before: int | None
-
-
-PLACE = (
-    "pk",
-    "organization__code",
-    "path",
-    "parent_id",
-    "state",
-    "token",
-    "previous_id",
-    "order_id",
-    "is_row_excused",
-    "category__code",
-    "previous__entry__member_count",
-)
 JSON = {"explanations": {}, "prefilled": [], "unread": {}}
 _EMPTY = {name: json.dumps(value) for name, value in JSON.items()}
 BLANK = dict.fromkeys((*REPORTED_NAMES, "given_grade")) | JSON
 WRITTEN = tuple(BLANK)
+DECIDED = ("reviewed_grade", "target_grade")
 
 # A row of the file, and what the entry will be. `token` is that of the report when it was read;
-# `is_changed`: it says something else than the entry does, beside the superior's grade.
+# `is_changed`: it says something else than the entry does, beside the superior's grade;
+# `is_wrong`: it has an error and is left out.
 STAGED = """
 CREATE TEMPORARY TABLE staged AS
 SELECT 0 AS number, excuse_reason AS sheet, id AS parent_id, token, is_rated AS is_changed,
-       is_rated AS is_written, excuse_reason AS data, e.*
+       is_rated AS is_written, is_rated AS is_wrong, excuse_reason AS data, e.*
   FROM ratings_report JOIN ratings_ledgerentry e ON e.report_id = id WHERE 1 = 0
 """
 STAGED_COLUMNS = (
@@ -258,6 +234,7 @@ STAGED_COLUMNS = (
     "token",
     "is_changed",
     "is_written",
+    "is_wrong",
     "data",
     *WRITTEN,
 )
@@ -296,34 +273,50 @@ CHANGED = """
   JOIN ratings_cycle c ON c.id = r.cycle_id
   LEFT JOIN ratings_report above ON above.id = r.parent_id
   JOIN orgs_organization u ON u.id = COALESCE(above.organization_id, r.organization_id)
+ {own}
  WHERE s.is_changed ORDER BY r.path
+"""
+COUNTED = """
+SELECT CASE WHEN NOT is_changed THEN 'same' WHEN token > 0 THEN 'changed' ELSE 'new' END, COUNT(*)
+  FROM staged WHERE NOT is_wrong GROUP BY 1
+"""
+NAMED = """
+SELECT s.report_id, LENGTH(r.path) FROM staged s JOIN ratings_report r ON r.id = s.report_id
+ ORDER BY r.path
 """
 
 
 class _Import:
     """One file on its way into the rows of one cycle."""
 
-    def __init__(self, path: Path, under: Report, is_reviewed: bool, progress):
+    def __init__(
+        self, path, under: Report, by: Post | None, is_reviewed, choices, tokens, progress
+    ):
         self.path, self.under, self.is_reviewed = path, under, is_reviewed
-        self.progress = progress
+        self.by = by or system_post(under.organization)
+        self.choices, self.tokens, self.progress = choices, tokens, progress
         self.loading = Loading()
-        # Of the reports named in the file: keys, and how deep they lie.
-        self.pks, self.depths = array("q"), array("B")
+        if not self.by.has(Role.FILL):
+            raise TransitionRefused("只有填报人员可以导入台账")
+        if is_reviewed and not self.by.has(Role.REVIEW):
+            raise TransitionRefused("只有审核人员可以按表中的上级定级审核")
+        if not self.by.is_system and self.by.organization_id != under.organization_id:
+            raise TransitionRefused("只能导入本单位和直接下级的台账")
 
     @retried
-    def run(self, *, keeps_rows: bool, is_dry_run: bool) -> None:
+    def run(self, *, keeps_rows: bool, is_dry_run: bool, is_partial: bool) -> None:
         self.loading = loading = Loading(rows=Rows() if keeps_rows else None)
-        self.pks, self.depths = array("q"), array("B")
+        self.named = []  # (key, length of the path) of the reports in the file, for `decide`
         try:
             with transaction.atomic():
                 self._look_through()
-                if loading.errors or is_dry_run:
+                if is_dry_run or (loading.errors and not is_partial):
                     transaction.set_rollback(True)
                 else:
                     self._write()
         except Unreadable as error:
             loading.outcome, loading.rows = "file_rejected", None
-            loading.errors = [Finding("", 0, "", "", "", str(error))]
+            loading.errors = [Finding("", 0, "", "", "", str(error), Kind.FILE)]
         except _FileRejected as rejected:
             loading.outcome, loading.rows = "file_rejected", None
             loading.errors = list(rejected.findings)
@@ -331,7 +324,7 @@ class _Import:
             if loading.errors:
                 loading.outcome = "rows_rejected"
 
-    # ------------------------------------------------------------ looking
+    # ------------------------------------------------------------ sheets
 
     def _look_through(self) -> None:
         loading, under = self.loading, self.under
@@ -339,72 +332,226 @@ class _Import:
             cycle=under.cycle_id, state=State.EXCUSED, has_subordinates=True
         )
         self.excused = dict(excused.values_list("path", "name"))
-        self.letters = {}  # by sheet: letters of the columns by identifier
+        self.matcher = Matcher(under)
+        self.tables: dict[str, Table] = {}
+        self.wrong = defaultdict(set)  # numbers of wrong rows by sheet
         with connection.cursor() as cursor:
             cursor.execute(STAGED)
-        done = 0
+        count, others = 0, []
         for sheet in read(self.path):
-            head = next(sheet.rows, None)
-            if head is None:
-                raise _FileRejected(Finding(sheet.name, 0, "", "", "", "表中没有内容，请检查文件"))
-            columns = _columns_of(head, sheet)
-            self.letters[sheet.name] = {n: _letter(place) for place, n in columns.items()}
-            rows = (row for row in sheet.rows if any(map(str.strip, row.cells)))
-            count = 0
-            while piece := list(islice(rows, PIECE)):
-                staged = list(self._look_at(sheet, len(head.cells), columns, piece))
-                copy_rows("staged", STAGED_COLUMNS, staged)
-                count += len(piece)
-                self.progress(f"检查 {done + count}")
-            if not count:
-                raise _FileRejected(
-                    Finding(sheet.name, 0, "", "", "", "表中没有数据行，请检查文件")
+            if sheet.is_hidden:
+                said = "这个工作表是隐藏的，没有读取；需要导入的请取消隐藏"
+                self._warn(sheet.name, said, Kind.HIDDEN)
+                continue
+            table = recognize(sheet)
+            if table is None or not table.is_ledger:
+                others.append((sheet, table))
+                continue
+            self._check_head(table)
+            self.tables[sheet.name] = table
+            count += self._look_at_sheet(table, count)
+        if not self.tables:
+            self._refuse_without_ledger(others)
+        for sheet, _ in others:
+            self._skip(sheet.name, 0, "", "没有台账的表头，这个工作表没有读取")
+        if not count:
+            said = "表中没有数据行，请检查文件"
+            raise _FileRejected(
+                *(
+                    Finding(name, table.row, "", "", "", said, Kind.FILE)
+                    for name, table in self.tables.items()
                 )
-            done += count
+            )
         self._look_across()
         loading.errors.sort(key=lambda found: (found.sheet, found.row))
         loading.warnings.sort(key=lambda found: (found.sheet, found.row))
         if loading.rows is not None:
-            loading.rows.rejected = {(found.sheet, found.row) for found in loading.errors}
+            loading.rows.rejected = self.wrong
 
-    def _look_at(self, sheet: Sheet, width: int, columns, piece: list[Row]) -> Iterator[tuple]:
+    def _check_head(self, table: Table) -> None:
+        if faults := table.check(self.is_reviewed):
+            raise _FileRejected(
+                *(
+                    Finding(
+                        table.sheet.name,
+                        fault.row,
+                        "" if fault.place is None else f"{letter(fault.place)}{fault.row}",
+                        fault.name,
+                        "" if fault.place is None else fault.heading,
+                        fault.message,
+                        Kind.FILE,
+                        fault.heading,
+                    )
+                    for fault in faults
+                )
+            )
+
+    def _refuse_without_ledger(self, others: list[tuple[Sheet, Table | None]]) -> None:
+        """Say what is missing in whatever is most like a ledger, else that there is none."""
+        alike = [table for _, table in others if table and table.columns]
+        if alike:
+            self._check_head(max(alike, key=lambda table: len(table.columns)))
+        said = "没有找到台账的表头（党支部名称、书记姓名、基本情况等列），请使用台账表样"
+        names = "、".join(sheet.name for sheet, _ in others)
+        raise _FileRejected(Finding(names, 0, "", "", "", said, Kind.FILE))
+
+    def _look_at_sheet(self, table: Table, done: int) -> int:
+        """Stage the rows of a sheet; returns how many there are."""
+        sheet = table.sheet
+        order = _Order(self, table)
+        lines, count = table.lines(), 0
+        while piece := list(islice(lines, PIECE)):
+            rows = order.of(piece)
+            copy_rows("staged", STAGED_COLUMNS, list(self._look_at(rows)))
+            count += len(rows)
+            self.progress(f"检查 {done + count}")
+        order.end()
+        for place, heading in table.ignored.items():
+            said = f"“{''.join(heading.split())}”一列不需要，没有读取"
+            self._skip(sheet.name, table.row, f"{letter(place)}{table.row}", said)
+        for row, text, why in table.skipped:
+            self._skip(sheet.name, row, "", f"{why}，没有读取", text)
+        for place, row in table.unheaded.items() if sheet.name else ():
+            cell, said = f"{letter(place)}{row}", f"{letter(place)}列没有列名，没有读取"
+            self._warn(sheet.name, said, Kind.SKIPPED, row, cell)
+        if table.hidden:
+            said = (
+                f"有{len(table.hidden)}行是隐藏的（第{listed(table.hidden)}行），已照常读取，请核对"
+            )
+            self._warn(sheet.name, said, Kind.HIDDEN, table.hidden[0])
+        for place in sorted(sheet.hidden_columns & table.columns.keys()):
+            heading = table.headings[table.columns[place]]
+            said = f"{letter(place)}列“{heading}”是隐藏的，已照常读取，请核对"
+            self._warn(sheet.name, said, Kind.HIDDEN, table.row, f"{letter(place)}{table.row}")
+        return count
+
+    def _warn(self, sheet: str, said: str, kind: str, row: int = 0, cell: str = "") -> None:
+        self._tell(self.loading.warnings, Finding(sheet, row, cell, "", "", said, kind))
+
+    def _skip(self, sheet: str, row: int, cell: str, said: str, text: str = "") -> None:
+        found = Finding(sheet, row, cell, "", text, said, Kind.SKIPPED)
+        self._tell(self.loading.skipped, found)
+
+    def _tell(self, told: list[Finding], finding: Finding) -> None:
+        if len(told) < MOST_TOLD:
+            told.append(finding)
+        else:
+            self.loading.untold_count += 1
+
+    # ------------------------------------------------------------ rows
+
+    def _look_at(self, rows: list[tuple["_At", Place | Match | None]]) -> Iterator[tuple]:
         """Parse, match and check rows of a sheet; yields those of known units for `staged`."""
-        read_rows = []
-        for row in piece:
-            cells = row.cells
-            texts = {n: cells[i] if i < len(cells) else "" for i, n in columns.items()}
-            code = texts.pop(CODE).strip()
-            texts.pop(NAME, None)
-            read_rows.append((row, code, texts))
-        places = self._places({code for _, code, _ in read_rows})
-        filled = [p.pk for p in places.values() if p.token or p.previous_id]
-        entries = LedgerEntry.objects.filter(pk__in=filled).values("report_id", *WRITTEN)
+        matches = self.matcher.match([self._asked(at, superior) for at, superior in rows])
+        filled = [m.place.pk for m in matches if m.place and (m.place.token or m.place.previous_id)]
+        entries = LedgerEntry.objects.filter(pk__in=filled).values("report_id", *WRITTEN, *DECIDED)
         entries = {entry.pop("report_id"): entry for entry in entries}
-        for row, code, texts in read_rows:
-            place = places.get(code)
-            at = _At(self, sheet.name, row.number, texts | {CODE: code})
+        for (at, superior), match in zip(rows, matches, strict=True):
+            if lost := at.fault_of_unit:
+                match = Match(error=lost)
+            elif isinstance(superior, Match) and not at.texts.get(CODE):
+                match = superior
+            if match.place and not self._is_reached(match.place):
+                match = Match(error=TOO_DEEP.format(match.place.name))
+            place = match.place
             if place is None:
-                at.error(CODE, UNKNOWN_UNIT.format(under=self.under.name))
-                self._keep(at, None, "rejected", {})
+                at.error(at.unit_field, match.error, Kind.UNIT, match.candidates, asks=CODE)
+            elif match.doubt:
+                found = (Candidate(place.code, place.name),)
+                at.warning(NAME, match.doubt, Kind.UNIT, found, asks=CODE)
+            if at.is_beyond:
+                at.error(CODE, "格数多于表头，请检查逗号和引号", Kind.FILE)
+            values, wrong = self._values(at)
+            if place:
+                yield self._compare(at, place, entries.get(place.pk, BLANK), values, wrong)
+            else:
+                self._tell_blank(at, values, wrong)
+                self._keep(at, None, "rejected", values)
+
+    def _asked(self, at: "_At", superior) -> Asked:
+        texts = at.texts
+        code = parsers.compact(texts.get(CODE, ""))
+        if at.fault_of_unit or (isinstance(superior, Match) and not code):
+            return Asked("", "")
+        name = "" if CODE in at.answers else " ".join(texts.get(NAME, "").split())
+        return Asked(code, name, superior if isinstance(superior, Place) else None)
+
+    def _is_reached(self, place: Place) -> bool:
+        """A person reaches the own row and those of direct subordinates; the system all."""
+        return self.by.is_system or self.under.pk in (place.pk, place.parent_id)
+
+    def _values(self, at: "_At") -> tuple[dict[str, Any], set[str]]:
+        """Values of a row by identifier, and the fields that are wrong, of which it is told."""
+        errors, texts, year = {}, {}, self.under.cycle.year
+        for name, text in at.texts.items():
+            if name not in FIELDS:
                 continue
-            if any(row.cells[width:]):
-                at.error(CODE, "格数多于表头，请检查逗号和引号")
-            values, errors = clean_row(texts)
-            derive(values, errors, self.under.cycle.year)
-            for name, why in errors.items():
-                at.error(name, why)
-            yield self._compare(at, place, entries.get(place.pk, BLANK), values, errors)
+            if text.__class__ is str:
+                texts[name] = text
+            elif text.fault:
+                errors[name] = text.fault
+            else:
+                texts[name] = self._shown_in(at, name, text)
+        deadline = texts.get("deadline_text")
+        if deadline and deadline.isascii():
+            texts["deadline_text"] = self._deadline(at, deadline)
+        values, wrong = clean_row(texts)
+        errors |= wrong
+        at.blank = [n for n in at.obligatory if n not in errors and values.get(n, 0) is None]
+        at.given = {name for name, value in values.items() if value is not None}
+        derive(values, errors, year)
+        for name, why in errors.items():
+            at.error(name, why)
+        self._doubt(at, values, year)
+        return values, set(errors)
 
-    def _places(self, codes: set[str]) -> dict[str, _Place]:
-        scope = below(self.under.path) | Q(pk=self.under.pk)
-        found = Report.objects.filter(
-            scope, cycle=self.under.cycle_id, is_rated=True, organization__code__in=codes
-        )
-        return {place[1]: _Place._make(place) for place in found.values_list(*PLACE)}
+    def _shown_in(self, at: "_At", name: str, cell) -> str:
+        """The text of a cell with a format: 600 % of members is 6, and looked at again."""
+        if cell.kind != "percent" or FIELDS[name].widget != "number":
+            return str(cell)
+        number = parsers.number_of_percent(cell)
+        if number.isdigit():
+            at.warning(name, f"表中是百分数，读作{number}，请核对")
+            return number
+        return str(cell)
 
-    def _compare(self, at: "_At", place: _Place, old, values, errors) -> tuple:
+    def _deadline(self, at: "_At", text: str) -> str:
+        """A deadline that the sheet holds as a number, in words."""
+        said = parsers.deadline_of_number(text)
+        typed = at.texts["deadline_text"]
+        is_number = typed.__class__ is not str and typed.kind == "number"
+        if said == text or ("." in text and not is_number):
+            return text
+        at.warning("deadline_text", f"表中是数字，读作{said}，请核对")
+        return said
+
+    def _doubt(self, at: "_At", values, year: int) -> None:
+        """Warn of what is taken as it is and not sure."""
+        if parsers.doubt_of_characters("".join(at.texts.values())):
+            for name, text in at.texts.items():
+                if doubt := parsers.doubt_of_characters(text):
+                    at.warning(name, doubt)
+        for name in PERSONS:
+            value = values.get(name)
+            if value and not value.isalpha() and (doubt := parsers.doubt_of_person(value)):
+                at.warning(name, doubt)
+        text = values.get("deadline_text")
+        if text and "due_on" not in at.given and (doubt := _doubt_of_deadline(text, year)):
+            days = tuple(Candidate(d.isoformat(), parsers.wording_of(d)) for d in doubt.days)
+            at.warning("deadline_text", doubt.message, answers=days, asks="due_on" if days else "")
+
+    def _tell_blank(self, at: "_At", values, wrong: set[str]) -> None:
+        wrong |= set(at.blank)
+        for name in at.blank:
+            at.error(name, f"{FIELDS[name].label}未填写", Kind.BLANK)
+
+    def _compare(self, at: "_At", place: Place, old, values, wrong: set[str]) -> tuple:
         """Check a row beside what is there; gives its line in `staged`."""
         given = values.pop("reviewed_grade", None)
+        decided = old.get("reviewed_grade")
+        if decided and values.get("proposed_target") == old["target_grade"]:
+            del values["proposed_target"]  # our own sheets hold the target that was decided
+        _settle(at, old, values)
         new = old | values
         changed = [name for name, value in values.items() if old[name] != value]
         is_open = place.state in OPEN_STATES and self.under.cycle.is_open
@@ -412,23 +559,21 @@ class _Import:
         if changed:
             action = "changed" if place.token else "new"
             self._check_edit(at, place, changed, is_open)
-        context = Context(
-            year=self.under.cycle.year,
-            category_code=place.category_code or "",
-            previous={"member_count": place.member_count_before},
-        )
-        for finding in check_row(new, context):
-            if finding.field in errors:
-                continue
-            if finding.severity == Severity.ERROR:
-                at.error(finding.field, finding.message)
-            elif finding.severity == Severity.EXPLAIN:
-                at.warning(finding.field, finding.message)
-        self._check_grades(at, given, new["proposed_target"], errors)
-        self._keep(at, place, action, values | {"reviewed_grade": given})
-        self.pks.append(place.pk)
-        self.depths.append(len(place.path))
-        is_given = is_open and given not in (None, old["given_grade"])
+        if changed or not place.token:
+            if NAME in at.texts and not at.texts[NAME].strip() and CODE not in at.answers:
+                at.error(NAME, "党支部名称未填写", Kind.BLANK)
+            self._tell_blank(at, values, wrong)
+            self._check_row(at, place, new, wrong)
+        if changed or not decided:
+            self._check_grades(at, given, new["proposed_target"], wrong)
+        elif given and given != decided and self.is_reviewed:
+            label = Grade(decided).label
+            at.warning("reviewed_grade", f"已审核为“{label}”，表中的等次没有采用，改定请到审核页")
+        token = self.tokens.get(at.where)
+        if changed and token is not None and token != place.token:
+            at.error(NAME, "在您查看之后，这一行被他人修改，请重新核对", Kind.LOCKED)
+        self._keep(at, place, action, values | {"reviewed_grade": given}, old, changed)
+        is_given = is_open and given not in (None, old["given_grade"]) and self._is_above(place)
         line = new | {"given_grade": given if is_given else old["given_grade"]}
         if changed:
             line["prefilled"] = [name for name in old["prefilled"] if name not in changed]
@@ -444,9 +589,14 @@ class _Import:
             place.token,
             bool(changed),
             bool(changed) or is_given,
+            at.is_wrong,
             data,
             *map(line.__getitem__, WRITTEN),
         )
+
+    def _is_above(self, place: Place) -> bool:
+        """Whether the superior's grade can come from whoever imports: not for the own row."""
+        return self.by.is_system or place.pk != self.under.pk
 
     def _trail_of(self, at, place, old, values, changed) -> str:
         """What the trail says of the row: where it came from, and what had been there."""
@@ -455,33 +605,51 @@ class _Import:
             data["changes"] = {name: [plain(old[name]), plain(values[name])] for name in changed}
         return json.dumps(data, ensure_ascii=False)
 
-    def _check_edit(self, at: "_At", place: _Place, changed: list[str], is_open: bool) -> None:
+    def _check_edit(self, at: "_At", place: Place, changed: list[str], is_open: bool) -> None:
         if not is_open:
             label = State(place.state).label
-            at.error(CODE, f"当前状态为“{label}”，内容已锁定，不能导入")
+            at.error(at.unit_field, f"当前状态为“{label}”，内容已锁定，不能导入", Kind.LOCKED)
             return
         excused = next((self.excused[p] for p in ancestors(place.path) if p in self.excused), None)
         if excused:
-            at.error(CODE, workflow.UNDER_EXCUSED.format(excused))
+            at.error(at.unit_field, workflow.UNDER_EXCUSED.format(excused), Kind.LOCKED)
         elif place.order_id or place.is_row_excused:
             report = Report.objects.select_related("cycle", "order", "parent__organization").get(
                 pk=place.pk
             )
+            above = system_post((report.parent or report).organization)
             try:
-                check_edit(
-                    report, system_post((report.parent or report).organization), names=changed
-                )
+                check_edit(report, above if self.by.is_system else self.by, names=changed)
             except TransitionRefused as refusal:
-                at.error(CODE, str(refusal))
+                at.error(at.unit_field, str(refusal), Kind.LOCKED)
 
-    def _check_grades(self, at: "_At", given, target, errors) -> None:
+    def _check_row(self, at: "_At", place: Place, new, wrong: set[str]) -> None:
+        """The checks of the page. What the text says is kept where only what is read from it is
+        not known; it is asked for before the row can be handed up."""
+        context = Context(
+            year=self.under.cycle.year,
+            category_code=place.category_code or "",
+            previous={"member_count": place.member_count_before},
+        )
+        for found in check_row(new, context):
+            if found.field in wrong or found.code == "undated":
+                continue
+            is_open = found.code == "blank" and found.field not in at.obligatory
+            if found.severity == Severity.ERROR and not is_open:
+                kind = Kind.BLANK if found.code in ("blank", "secretary") else Kind.VALUE
+                at.error(found.field, found.message, kind)
+            elif found.severity == Severity.ERROR:
+                at.warning(found.field, f"{found.message}，上报前请补填", Kind.BLANK)
+            elif found.severity == Severity.EXPLAIN:
+                at.warning(found.field, found.message)
+
+    def _check_grades(self, at: "_At", given, target, wrong: set[str]) -> None:
         """The target of a sheet is checked against the reviewed grade; a jump is a warning."""
         if given is None:
-            is_asked = self.is_reviewed and "reviewed_grade" in at.texts
-            if is_asked and "reviewed_grade" not in errors:
-                at.error("reviewed_grade", "没有上级定级类别，请补填")
+            if self.is_reviewed and "reviewed_grade" not in wrong:
+                at.error("reviewed_grade", "没有上级定级类别，请补填", Kind.BLANK)
             return
-        if target is None or "proposed_target" in errors:
+        if target is None or "proposed_target" in wrong:
             return
         refusal = check_decision(Grade(given), Grade(target))
         if refusal:
@@ -500,6 +668,10 @@ class _Import:
             )
             twice = cursor.fetchall()
             cursor.execute(
+                "UPDATE staged SET is_wrong = TRUE WHERE report_id IN "
+                "(SELECT report_id FROM staged GROUP BY report_id HAVING COUNT(*) > 1)"
+            )
+            cursor.execute(
                 "SELECT s.sheet, s.number, s.secretary_name FROM staged s JOIN (SELECT parent_id, "
                 "secretary_name FROM staged WHERE secretary_name IS NOT NULL "
                 "GROUP BY parent_id, secretary_name HAVING COUNT(*) > 1) t "
@@ -508,29 +680,43 @@ class _Import:
             while found := cursor.fetchmany(PIECE):
                 for sheet, number, name in found:
                     finding = namesake(name)
-                    _At(self, sheet, number, {finding.field: name}).warning(
-                        finding.field, finding.message
-                    )
+                    at = _At(self, self.tables[sheet], Line(number, {finding.field: name}))
+                    at.warning(finding.field, finding.message)
         for _, lines in groupby(twice, key=itemgetter(3)):
             lines = list(lines)
             for sheet, number, code, _ in lines:
-                others = "、".join(str(n) for _, n, _, _ in lines if n != number)
-                _At(self, sheet, number, {CODE: code}).error(
-                    CODE, f"与第{others}行是同一个党组织，请只留一行"
-                )
+                others = [
+                    f"第{n}行" if other == sheet else f"工作表“{other}”第{n}行"
+                    for other, n, _, _ in lines
+                    if (other, n) != (sheet, number)
+                ]
+                at = _At(self, self.tables[sheet], Line(number, {CODE: code}))
+                said = f"与{listed(others)}是同一个党组织，请只留一行"
+                at.error(at.unit_field, said, Kind.TWICE)
+        with connection.cursor() as cursor:
+            cursor.execute(COUNTED)
+            self.loading.counts.update(dict(cursor.fetchall()))
+        self.loading.counts["rejected"] = sum(map(len, self.wrong.values()))
 
-    def _keep(self, at: "_At", place: _Place | None, action: str, values) -> None:
-        self.loading.counts[action] += 1
-        if self.loading.rows is not None:
-            self.loading.rows.append(
-                {
-                    "sheet": at.sheet,
-                    "row": at.number,
-                    "branch_code": place and place.code,
-                    "action": action,
-                    "values": _shown(values),
-                }
-            )
+    def _keep(self, at: "_At", place: Place | None, action: str, values, old=None, changed=()):
+        if self.loading.rows is None:
+            return
+        replaced = {name for name in changed if old[name] not in (None, "")}
+        row = {
+            "sheet": at.sheet,
+            "row": at.number,
+            "branch_code": place and place.code,
+            "action": action,
+            "values": _shown(values),
+        }
+        if place:
+            row |= {"branch_name": place.name, "token": place.token}
+        if replaced:
+            told = {name: values[name] for name in replaced}
+            row["changes"] = changes(old, told)
+        if at.line.is_hidden:
+            row["is_hidden"] = True
+        self.loading.rows.append(row)
 
     # ------------------------------------------------------------ writing
 
@@ -539,6 +725,7 @@ class _Import:
         self.progress("写入")
         lock = "FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
         with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM staged WHERE is_wrong")
             cursor.execute("ANALYZE staged")
             cursor.execute(LOCK.format(lock=lock))
             cursor.execute(OVERTAKEN)
@@ -546,50 +733,226 @@ class _Import:
                 raise TransitionRefused(f"“{overtaken[0]}”在导入时被他人修改，请重新导入")
             cursor.execute(WRITE)
             cursor.execute(COUNT_UP)
-            by = system_post(self.under.organization)
-            trail.record_selected("edit", "填报", TRAIL, CHANGED, by=by)
+            self.loading.written_count = cursor.rowcount
+            self._record()
+            if self.is_reviewed:
+                cursor.execute(NAMED)
+                self.named = cursor.fetchall()
             cursor.execute("DROP TABLE staged")
         written = sum(self.loading.counts.values())
         analyzed(LedgerEntry, Report, AuditEvent, rows=written)
 
+    def _record(self) -> None:
+        """The trail of the rows: by whoever imports, the system for each superior."""
+        columns = dict(TRAIL)
+        if not self.by.is_system:
+            unit = self.by.organization
+            columns["unit_id"], columns["unit_code"] = "own.id", "own.code"
+            columns["unit_name"] = "own.name"
+            source = CHANGED.format(own=f"JOIN orgs_organization own ON own.id = {unit.pk:d}")
+        else:
+            source = CHANGED.format(own="")
+        trail.record_selected("edit", "填报", columns, source, by=self.by)
+
     def decide(self) -> None:
         """Submit and accept the rows with the grades given, the deepest first."""
-        done = 0
-        for depth in sorted(set(self.depths), reverse=True):
-            level = (pk for pk, at in zip(self.pks, self.depths, strict=True) if at == depth)
+        done, total = 0, len(self.named)
+        if not self.by.is_system:  # the own row is decided one level up
+            self.named = [(pk, depth) for pk, depth in self.named if pk != self.under.pk]
+        for depth in sorted({depth for _, depth in self.named}, reverse=True):
+            level = (pk for pk, at in self.named if at == depth)
             while chunk := list(islice(level, MOVED)):
                 self._decide(chunk)
                 done += len(chunk)
-                self.progress(f"审核 {done}/{len(self.pks)}")
+                self.progress(f"审核 {done}/{total}")
             analyzed(Report, ReportVersion, ReportMove, LedgerEntry, rows=done)
 
     def _decide(self, pks: list[int]) -> None:
         loading = self.loading
-        submitted, accepted = workflow.hand_up_imported(pks)
+        by = None if self.by.is_system else self.by
+        submitted, accepted = workflow.hand_up_imported(pks, by=by)
         loading.decided_count += len(accepted.moved)
         for report, why in (*submitted.left_out, *accepted.left_out):
             loading.outcome = "rows_rejected"
-            loading.errors.append(Finding("", 0, "", CODE, report.code, f"“{report.name}”：{why}"))
+            said = f"“{report.name}”已写入，没有上报和审核：{why}"
+            self._tell(
+                loading.errors,
+                Finding("", 0, "", CODE, report.code, said, Kind.LOCKED, "党支部代码"),
+            )
+
+
+@lru_cache(maxsize=1000)
+def _doubt_of_deadline(text: str, year: int) -> parsers.Doubt | None:
+    return parsers.doubt_of_deadline(text, year)
+
+
+def _settle(at: "_At", old, values: dict[str, Any]) -> None:
+    """What is read from a text goes with it: kept where the text is what it was, else replaced,
+    unknown parts too. A secretary that is named ends a vacancy."""
+    for source, parts in DERIVED.items():
+        if source not in values:
+            continue
+        for part in parts:
+            if part in at.given:
+                continue
+            if values[source] == old[source]:
+                values.pop(part, None)
+            else:
+                values.setdefault(part, None)
+    if values.get("secretary_name") and old["secretary_vacant_since"]:
+        values.setdefault("secretary_vacant_since", None)
+
+
+class _Order:
+    """Which superior the rows of a sheet stand under, as they come."""
+
+    def __init__(self, import_: _Import, table: Table):
+        self.import_, self.table, self.matcher = import_, table, import_.matcher
+        self.outer: list[Place] = []  # those whose headings the following rows stand under
+        self.unknown: tuple[Line, Match] | None = None  # a heading that names no superior
+        self.lost: Match | None = None  # why the superior of the following rows is not known
+        name = table.sheet.name
+        if name:  # a sheet may have the name of the superior of its rows
+            self.matcher.learn_superiors([name])
+            if found := self.matcher.superior_exactly(name):
+                self.outer.append(found)
+
+    def of(self, piece: list[Line]) -> list[tuple["_At", Place | Match | None]]:
+        """Data rows with their superior or why it is not known."""
+        headings = {line.alone for line in piece if line.alone}
+        if has_column := SUPERIOR in self.table.headings:
+            headings |= {line.texts[SUPERIOR] for line in piece}
+        self.matcher.learn_superiors(headings)
+        rows = []
+        for line in piece:
+            at = _At(self.import_, self.table, line)
+            if at.answers.get(SKIP):
+                self.import_._skip(at.sheet, at.number, "", "按您的选择没有读取")
+                continue
+            if line.alone and self._is_group(at, line):
+                continue
+            if self.unknown:
+                self._tell_unknown()
+            superior = self.lost or (self.outer[-1] if self.outer else None)
+            text = line.texts[SUPERIOR].strip() if has_column else ""
+            if text:
+                match = self.matcher.superior(text, self.outer[:1])
+                superior = match if match.error else match.place
+            rows.append((at, superior))
+        return rows
+
+    def _is_group(self, at: "_At", line: Line) -> bool:
+        """Take a lone text as the superior of the rows that follow, unless it is a row itself in
+        which only the name is filled in."""
+        answer = at.answers.get(CODE)
+        match = self.matcher.superior(line.alone, self.outer)
+        if answer:
+            match = self.matcher.superior_by_code(answer)
+        elif not match.place and is_branch_name(line.alone):
+            return False
+        self.end()
+        self.lost = None
+        code = match.place and match.place.code
+        self.import_.loading.groups.append(
+            {
+                "sheet": at.sheet,
+                "row": line.number,
+                "name": line.alone.strip(),
+                "organization_code": code,
+            }
+        )
+        if match.place:
+            while self.outer and not match.place.path.startswith(self.outer[-1].path):
+                self.outer.pop()
+            self.outer.append(match.place)
+        elif match.error:
+            self.unknown = line, match
+            self.lost = Match(
+                error=f"上级“{line.alone.strip()}”没有对应上，请先改正第{line.number}行"
+            )
+        else:
+            self.outer.clear()
+        return True
+
+    def _tell_unknown(self) -> None:
+        line, match = self.unknown
+        self.unknown = None
+        at = _At(self.import_, self.table, line)
+        at.error(SUPERIOR, match.error, Kind.UNIT, match.candidates, asks=CODE)
+
+    def end(self) -> None:
+        """A heading without rows is only a line of text."""
+        if self.unknown:
+            line, _ = self.unknown
+            self.import_._skip(
+                self.table.sheet.name, line.number, "", "下面没有数据行，没有读取", line.alone
+            )
+            self.unknown = None
 
 
 class _At:
     """A line of the file, to which errors and warnings belong."""
 
-    __slots__ = ("import_", "number", "sheet", "texts")
+    __slots__ = ("answers", "blank", "given", "import_", "is_wrong", "line", "table", "texts")
 
-    def __init__(self, import_: _Import, sheet: str, number: int, texts: Mapping[str, str]):
-        self.import_, self.sheet, self.number, self.texts = import_, sheet, number, texts
+    def __init__(self, import_: _Import, table: Table, line: Line):
+        self.import_, self.table, self.line = import_, table, line
+        self.is_wrong = False
+        self.answers = import_.choices.get((table.sheet.name, line.number), {})
+        self.texts = {**line.texts, **self.answers} if self.answers else line.texts
+        self.blank, self.given = [], set()
 
-    def error(self, name: str, message: str) -> None:
-        self._tell(self.import_.loading.errors, name, message)
+    @property
+    def sheet(self) -> str:
+        return self.table.sheet.name
 
-    def warning(self, name: str, message: str) -> None:
-        self._tell(self.import_.loading.warnings, name, message)
+    @property
+    def number(self) -> int:
+        return self.line.number
 
-    def _tell(self, told: list[Finding], name: str, message: str) -> None:
+    @property
+    def where(self) -> Where:
+        return self.sheet, self.number
+
+    @property
+    def obligatory(self) -> frozenset[str]:
+        return self.table.obligatory
+
+    @property
+    def is_beyond(self) -> bool:
+        """A text beyond the head shifts the columns of a file without cells."""
+        return self.line.is_beyond and not self.sheet
+
+    @property
+    def fault_of_unit(self) -> str:
+        return fault_of(self.texts.get(CODE, "")) or fault_of(self.texts.get(NAME, ""))
+
+    @property
+    def unit_field(self) -> str:
+        """By what the line says which organization it is about."""
+        return CODE if self.texts.get(CODE) or NAME not in self.table.headings else NAME
+
+    def error(self, name: str, message: str, kind: str = Kind.VALUE, answers=(), asks="") -> None:
+        self.is_wrong = True
+        self.import_.wrong[self.sheet].add(self.number)
+        self._tell(self.import_.loading.errors, name, message, kind, answers, asks)
+
+    def warning(
+        self, name: str, message: str, kind: str = Kind.UNSURE, answers=(), asks=""
+    ) -> None:
+        self._tell(self.import_.loading.warnings, name, message, kind, answers, asks)
+
+    def _tell(self, told, name, message, kind, answers, asks) -> None:
         if len(told) >= MOST_TOLD:
             self.import_.loading.untold_count += 1
             return
-        letter = self.import_.letters[self.sheet].get(name, "")
-        cell = f"{letter}{self.number}" if letter else ""
-        told.append(Finding(self.sheet, self.number, cell, name, self.texts.get(name, ""), message))
+        place = self.line.place if self.line.alone else self.table.place_of(name)
+        cell = f"{letter(place)}{self.number}" if place is not None else ""
+        value = self.line.alone if self.line.alone else self.texts.get(name, "")
+        heading = label_of(name, self.table.headings)
+        told.append(
+            Finding(
+                *(self.sheet, self.number, cell, name, str(value), message),
+                *(kind, heading, asks if answers else "", tuple(answers)),
+            )
+        )

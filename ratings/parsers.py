@@ -5,6 +5,8 @@ import re
 import unicodedata
 from calendar import monthrange
 from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from .choices import Grade, Venue
@@ -118,6 +120,15 @@ def whole_number(*units: str):
     return parse
 
 
+def number_of_percent(value: str) -> str:
+    """What a cell that shows per cent holds: 6 for 600 %; what is no per cent stays as it is."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", compact(value))
+    if not found:
+        return re.sub(r"\.0+$", "", compact(value))
+    number = Decimal(found[1]) / 100
+    return str(int(number)) if number == int(number) else str(number)
+
+
 _GRADES = {grade.label: grade for grade in Grade}
 
 
@@ -144,6 +155,7 @@ _DAY_ZERO = date(1899, 12, 30)  # of a sheet's serial numbers
 _SERIAL = re.compile(r"([3-7]\d{4})(?:\.0+)?")  # 1982 to 2119
 
 
+@lru_cache(maxsize=5000)
 def day_of(value: str, year: int | None) -> date | None:
     """The last day a deadline's wording means, or `None` where it is not sure.
 
@@ -222,6 +234,7 @@ _BUILDING = re.compile(r"(?:正?在|正在?)(?:新|改|扩|修|重|筹)?建|(?:�
 _COMPLETION = re.compile(r"^(?:正?在(?:新|改|扩)?建)?[,，;；:：]?|[(（)）。]|预计|计划")
 
 
+@lru_cache(maxsize=5000)
 def venue(value: str, year: int | None) -> tuple[Venue | None, date | None]:
     """活动场所情况 as status and, for 在建, the day of completion: 已建 / 2012年8月完工 / 无.
 

@@ -366,11 +366,13 @@ def move_many(
 
 @retried
 @transaction.atomic
-def move_imported(action: str, pks: Iterable[int]) -> Outcome:
-    """Submit or accept reports of any superiors of one cycle, each by the system for its superior.
+def move_imported(action: str, pks: Iterable[int], *, by=None) -> Outcome:
+    """Submit or accept reports of any superiors of one cycle, each by the system for its superior,
+    or by a person, who reaches but the subordinates of one.
 
-    For old ledgers and rehearsals: every rule that is not about persons holds, moves are marked
-    导入. Accepted are they with the grade given at import, else the declared one.
+    For old ledgers and rehearsals: every rule that is not about persons holds, for a person those
+    too; the system's moves are marked 导入. Accepted are they with the grade given at import, else
+    the declared one.
     """
     pks = set(pks)
     above = Report.objects.filter(children__in=pks).values_list("pk", flat=True)
@@ -383,20 +385,24 @@ def move_imported(action: str, pks: Iterable[int]) -> Outcome:
     for report in reports:
         given = _given(report.entry) if action == "accept" and report.counts_row else None
         items[report.pk] = Item(report.pk, decision=given)
-    return _move(action, reports, items, lambda report: posts[unit_of[report.pk]], is_import=True)
+    by_of = (lambda report: by) if by else (lambda report: posts[unit_of[report.pk]])
+    return _move(action, reports, items, by_of, is_import=by is None)
 
 
 @retried
 @transaction.atomic
-def hand_up_imported(pks: Collection[int], *, accepts: bool = True) -> tuple[Outcome, Outcome]:
+def hand_up_imported(
+    pks: Collection[int], *, accepts: bool = True, by=None
+) -> tuple[Outcome, Outcome]:
     """Submit what is open among reports of one level, then accept these and what was handed in
     before, unless `accepts` is false; what became of either move, as `move_imported` tells it."""
     states = dict(Report.objects.filter(pk__in=pks).values_list("pk", "state"))
-    submitted = move_imported("submit", [pk for pk in pks if states[pk] in OPEN_STATES])
+    submitted = move_imported("submit", [pk for pk in pks if states[pk] in OPEN_STATES], by=by)
     if not accepts:
         return submitted, Outcome()
     handed = [pk for pk in pks if states[pk] == S.SUBMITTED]
-    return submitted, move_imported("accept", handed + [r.pk for r in submitted.moved])
+    handed += [report.pk for report in submitted.moved]
+    return submitted, move_imported("accept", handed, by=by)
 
 
 def _given(entry: LedgerEntry) -> Decision:

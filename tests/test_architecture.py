@@ -42,6 +42,8 @@ FILES = (
     "jobs",
     "filters",
     "verification",
+    "recognizing",
+    "matching",
     "loading",
     "playing",
     "forms",

@@ -22,12 +22,15 @@ class Unreadable(Exception):
 class Row:
     number: int  # as shown in the file, from 1
     cells: tuple[str, ...]
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
 class Sheet:
     name: str  # empty for a file without sheets
     rows: Iterator[Row]
+    is_hidden: bool = False
+    hidden_columns: frozenset[int] = frozenset()
 
 
 def read(path: Path) -> list[Sheet]:

@@ -110,7 +110,12 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(county):
         ({"members_female": "9999"}, "G", "基本情况中写的是"),
         ({"members_total": "999"}, "E", "基本情况中写的是"),
         ({"members_total": "若干"}, "E", "应为整数"),
-        ({"deadline": "长期坚持"}, "V", "看不出日期"),
+        ({"branch_name": "蓝山县毛俊镇西岭头村党支部"}, "A", "与名称不一致"),
+        ({"branch_name": ""}, "B", "党支部名称未填写"),
+        ({"members_total": ""}, "E", "党员总数未填写"),
+        ({"basic_situation": ""}, "K", "基本情况未填写"),
+        ({"support_unit": "　"}, "W", "帮扶单位未填写"),
+        ({"venue_text": "2012年月完工"}, "O", "看不出完工年月"),
         ({"deadline": "2012年13月"}, "V", "没有13月"),
         ({"measures": ""}, "U", "整改措施未填写"),
         ({"secretary": " "}, "C", "请填写书记姓名"),
@@ -135,7 +140,7 @@ def test_a_wrong_cell_is_named_with_line_value_and_remedy_and_nothing_is_written
 def test_all_errors_of_a_file_are_told_at_once(county, sheet):
     changed = {
         BRANCH: {"self_rating": "A", "measures": ""},
-        "431127100202": {"target": "差", "floating_members": ""},
+        "431127100202": {"target": "差", "floating_members": "若干"},
     }
 
     _, answer, _ = load(sheet(changed))
@@ -144,14 +149,17 @@ def test_all_errors_of_a_file_are_told_at_once(county, sheet):
         ("declared_grade", "A"),
         ("measures", ""),
         ("proposed_target", "差"),
-        ("floating_member_count", ""),
+        ("floating_member_count", "若干"),
     }
     rejected = {row["branch_code"] for row in answer["rows"] if row["action"] == "rejected"}
     assert rejected == set(changed)
 
 
 def test_two_lines_for_one_branch_are_an_error_on_both(county, sheet):
-    _, answer, _ = load(sheet({BRANCH: {"branch_code": "431127100202"}}))
+    names = {row["branch_code"]: row["branch_name"] for row in rows()}
+    other = {"branch_code": "431127100202", "branch_name": names["431127100202"]}
+
+    _, answer, _ = load(sheet({BRANCH: other}))
 
     assert [error["message"] for error in answer["errors"]] == [
         f"与第{other}行是同一个党组织，请只留一行"
@@ -163,9 +171,9 @@ def test_two_lines_for_one_branch_are_an_error_on_both(county, sheet):
     ("options", "said"),
     [
         ({"drop": ["measures"]}, "缺少“整改措施”一列"),
-        ({"drop": ["branch_code"]}, "缺少党支部代码"),
+        ({"drop": ["branch_code", "branch_name"]}, "缺少“党支部名称（或党支部代码）”一列"),
         ({"add": ["电话"]}, "不认识这一列"),
-        ({"add": ["主要特点"]}, "这一列重复"),
+        ({"add": ["主要特点"]}, "P1、Z1 的列名相同，这一列重复"),
     ],
 )
 def test_wrong_columns_reject_the_file(county, sheet, options, said):
