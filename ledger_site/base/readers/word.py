@@ -1,4 +1,5 @@
-"""Tables of Word documents (.docx): each is a sheet, its rows counted from its first one."""
+"""Tables of Word documents (.docx): each is a sheet, its rows counted from the line of text above
+it, its title, as if it had been copied into a workbook together with it."""
 
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
@@ -24,7 +25,10 @@ class Document:
 
     def rows(self, number: int) -> Iterator[Row]:
         """The rows of a table, counted from 0."""
-        lines = [_line(row) for row in _inside(self.tables[number], "tr")]
+        title, table = self.tables[number]
+        if title:
+            yield Row(1, (title,))
+        lines = [_line(row) for row in _inside(table, "tr")]
         merges = Merges(_areas(lines))
         for index, line in enumerate(lines, 1):
             cells: list[str] = []
@@ -32,20 +36,23 @@ class Document:
                 cells.extend("" for _ in range(start - len(cells)))
                 cells.append(text)
             if row := row_of(index, cells, False, merges, _name(number)):
-                yield row
+                yield Row(row.number + bool(title), row.cells)
 
 
 def _name(number: int) -> str:
     return f"表{number + 1}"
 
 
-def _tables(element: Element) -> Iterator[Element]:
-    """The tables that stand in no other table."""
+def _tables(element: Element) -> Iterator[tuple[str, Element]]:
+    """The tables that stand in no other table, with the line of text right above them."""
+    title = ""
     for child in element:
-        if local(child.tag) == "tbl":
-            yield child
-        elif local(child.tag) not in _UNSEEN:
+        name = local(child.tag)
+        if name == "tbl":
+            yield title, child
+        elif name not in _UNSEEN:
             yield from _tables(child)
+        title = plain("".join(_runs(child))).strip() if name == "p" else ""
 
 
 def _inside(element: Element, name: str) -> Iterator[Element]:
