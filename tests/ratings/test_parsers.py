@@ -1,5 +1,6 @@
 """What people type, and what it means."""
 
+import unicodedata
 from datetime import date
 
 import pytest
@@ -186,3 +187,175 @@ def test_counts_and_sentence_complete_each_other():
     derive(values, errors, 2012)
     assert values["member_count"] == 8
     assert errors == {}
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("古丽.艾山", "古丽·艾山"),
+        ("扎西・ 次仁", "扎西·次仁"),
+        ("廖 仁 旺", "廖仁旺"),
+        ("县\xad检察院　", "县检察院"),
+        ("湘泉 A 公司", "湘泉A公司"),
+        ("", None),
+    ],
+)
+def test_names_are_stored_as_they_are_meant(typed, stored):
+    assert parsers.persons(100)(typed) == stored
+
+
+@pytest.mark.parametrize("typed", ["“较好”", '"较好"', "较\u200b好", "‘较　好’"])
+def test_a_grade_may_stand_in_quotes(typed):
+    assert parsers.grade(typed) is Grade.FAIRLY_GOOD
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("2012年底", ""),
+        ("2012.8", ""),
+        ("", ""),
+        ("8月底前", "没有写年份"),
+        ("年底", "没有写年份"),
+        ("尽快", "看不出日期"),
+        ("2012.1", "可能是2012年1月，也可能是2012年10月"),
+        ("2012年13月", ""),  # an error, told elsewhere
+    ],
+)
+def test_what_is_not_sure_about_a_deadline_is_said(typed, said):
+    doubt = parsers.doubt_of_deadline(typed, 2012)
+
+    assert said in (doubt.message if doubt else "")
+    assert bool(doubt) == bool(said)
+    assert len(doubt.days if doubt else ()) == (2 if "可能" in said else 0)
+
+
+@pytest.mark.parametrize(
+    ("held", "wording"),
+    [
+        ("41274", "2012年12月31日"),
+        ("41274.0", "2012年12月31日"),
+        ("2012.8", "2012年8月"),
+        ("2012.12", "2012年12月"),
+        ("2012.1", "2012.1"),
+        ("8", "8"),
+        ("2012年底", "2012年底"),
+    ],
+)
+def test_deadlines_that_a_sheet_holds_as_numbers(held, wording):
+    assert parsers.deadline_of_number(held) == wording
+
+
+@pytest.mark.parametrize(("held", "number"), [("600%", "6"), ("11%", "0.11"), ("6", "6")])
+def test_per_cent_is_what_the_cell_holds(held, number):
+    assert parsers.number_of_percent(held) == number
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"),
+    [
+        ("正在新建", Venue.BUILDING),
+        ("有专用党员活动室", Venue.BUILT),
+        ("未建", Venue.NONE),
+        ("危旧待改建", None),
+        ("与月亮湾社区合用", None),
+    ],
+)
+def test_premises_in_free_words_have_a_status_only_where_it_is_sure(typed, status):
+    assert parsers.venue(typed, 2012) == (status, None)
+
+
+@pytest.mark.parametrize("typed", ["2012年13月完工", "2012年月完工", "2012年0月完工"])
+def test_a_completion_that_can_not_be_is_said(typed):
+    with pytest.raises(ValueError, match="月"):
+        parsers.venue(typed, 2012)
+
+
+def test_odd_characters_and_names_are_said_and_kept():
+    assert "U+E863" in parsers.doubt_of_characters("刘\ue863")
+    assert parsers.doubt_of_characters("刘䶮𠮷") == ""
+    assert parsers.doubt_of_person('=HYPERLINK("http://x")')
+    assert not parsers.doubt_of_person("阿依古丽·买买提、唐辉")
+
+
+# ---------------------------------------------------------------- for any text
+
+
+# What hands type: Chinese, digits of both widths, signs, blanks and what is not seen.
+TYPED = st.text(
+    st.sampled_from(
+        "好较一般差人名支部党员月年底日.．0１2９·•  \t\n\u3000\u200b\xad“”（）()%-/、，"
+    )
+    | st.characters()
+)
+PARSERS = {name: field.parse for name, field in FIELDS.items()} | {
+    "person": parsers.person,
+    "persons": parsers.persons(20),
+    "short_text": parsers.short_text(20),
+    "whole_number": parsers.whole_number("人"),
+    "grade": parsers.grade,
+    "text": parsers.text,
+    "day_of": lambda typed: parsers.day_of(typed, 2012),
+    "venue": lambda typed: parsers.venue(typed, 2012),
+    "counts_in": parsers.counts_in,
+    "compact": parsers.compact,
+    "deadline_of_number": parsers.deadline_of_number,
+    "doubt_of_deadline": lambda typed: parsers.doubt_of_deadline(typed, 2012),
+    "doubt_of_characters": parsers.doubt_of_characters,
+    "doubt_of_person": parsers.doubt_of_person,
+    "number_of_percent": parsers.number_of_percent,
+}
+
+
+@pytest.mark.parametrize("name", PARSERS)
+@given(TYPED)
+def test_a_parser_answers_or_says_in_chinese_why_not(name, typed):
+    try:
+        PARSERS[name](typed)
+    except ValueError as error:
+        assert any("\u4e00" <= character <= "\u9fff" for character in str(error))
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@given(TYPED)
+def test_what_is_shown_of_a_value_is_read_as_that_value(name, typed):
+    field = FIELDS[name]
+    try:
+        value = field.parse(typed)
+    except ValueError:
+        return
+
+    assert field.parse(field.show(value)) == value
+
+
+@given(st.integers(0, 99_999), st.sampled_from(["", "人", " 名", ".0"]), st.booleans())
+def test_whole_numbers_come_back_in_any_dress(number, ending, is_wide):
+    typed = f"{number}"
+    if is_wide:
+        typed = typed.translate({ord("0") + n: chr(0xFF10 + n) for n in range(10)})
+
+    assert parsers.whole_number("人", "名")(typed + ending) == number
+
+
+@given(st.dates(date(1950, 1, 1), date(2099, 12, 31)))
+def test_days_come_back_from_their_wordings(day):
+    assert parsers.day_of(parsers.wording_of(day), None) == day
+    assert parsers.day_of(day.isoformat(), None) == day
+    assert parsers.day_of(f"{day.year}.{day.month}.{day.day}前", None) == day
+
+
+@given(st.dates(date(2000, 1, 1), date(2099, 12, 31)))
+def test_serial_numbers_are_the_days_of_a_workbook(day):
+    serial = (day - date(1899, 12, 30)).days
+
+    assert parsers.deadline_of_number(str(serial)) == parsers.wording_of(day)
+
+
+@given(TYPED)
+def test_keys_have_nothing_unseen_and_stay_as_they_are(typed):
+    key = parsers.compact(typed)
+
+    assert parsers.compact(key) == key
+    assert not any(
+        character.isspace() or unicodedata.category(character) == "Cf" for character in key
+    )
