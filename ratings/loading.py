@@ -23,6 +23,7 @@ from django.db import connection, transaction
 from ledger_site.base import trail
 from ledger_site.base.db import analyzed, copy_rows, retried
 from ledger_site.base.models import AuditEvent
+from ledger_site.base.readers.table import letter
 from ledger_site.base.reading import Sheet, Unreadable, read
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
@@ -43,7 +44,6 @@ from .recognizing import (
     Table,
     fault_of,
     label_of,
-    letter,
     listed,
     recognize,
 )

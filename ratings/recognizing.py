@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
+from ledger_site.base.readers.table import letter
 from ledger_site.base.reading import Row, Sheet
 
 from .columns import (
@@ -81,16 +82,6 @@ _SIGNED = re.compile(
 _NOTE = re.compile(r"(?:注|备注|说明|填表说明|填报说明|附注)\d?:.*|附件.{0,3}:?|[※*].*")
 _NUMBERING = re.compile(r"\(?(?:\d{1,2}|[甲乙丙丁一二三四五六七八九十]{1,2}|[A-Za-z])\)?")
 _COUNTED = re.compile(r"(?:共)?\d+个?(?:党?支部)?")
-
-
-def letter(place: int) -> str:
-    """The letter of a column, A for 0."""
-    letters = ""
-    place += 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
 
 
 class Line(NamedTuple):
