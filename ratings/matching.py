@@ -163,6 +163,7 @@ class Matcher:
 
     under: Report
     superiors: dict[str, list[Place]] = field(default_factory=dict)  # by the key of a heading
+    compared: dict[str, list[Place]] = field(default_factory=dict)
     asked_widely: int = 0
 
     def __post_init__(self):
@@ -228,7 +229,7 @@ class Matcher:
             return Match()  # a superior of the whole scope says nothing new
         return Match(
             error=UNKNOWN_SUPERIOR.format(self.under.name),
-            candidates=self._similar(word, Q(has_subordinates=True)),
+            candidates=self._similar(word, "has_subordinates"),
         )
 
     def superior_exactly(self, name: str) -> Place | None:
@@ -387,14 +388,16 @@ class Matcher:
     def _near(self, line: Asked, direct) -> tuple[Candidate, ...]:
         if line.superior:
             return _closest(line.name, [p for named in direct.values() for p in named])
-        return self._similar(line.name, Q(is_rated=True))
+        return self._similar(line.name, "is_rated")
 
-    def _similar(self, name: str, condition) -> tuple[Candidate, ...]:
+    def _similar(self, name: str, which: str) -> tuple[Candidate, ...]:
         """Those of the whole scope whose names are like this one, in a scope that is not wide."""
         self.asked_widely += 1
         if self.asked_widely > ASKED_WIDELY or self.under.rated_count > COMPARED:
             return ()
-        return _closest(name, self._found(condition))
+        if which not in self.compared:
+            self.compared[which] = self._found(Q(**{which: True}))
+        return _closest(name, self.compared[which])
 
     def _check_names(self, asked: list[Asked], matches: list[Match]) -> None:
         """A code with the name of another organization is a line that slipped."""

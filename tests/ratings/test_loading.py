@@ -317,6 +317,29 @@ def test_the_queries_of_an_import_do_not_grow_with_its_rows(county, sheet):
     assert counts[0] == counts[1]
 
 
+def test_matching_by_name_costs_the_same_queries_for_few_rows_as_for_many(county, sheet):
+    """Names under group rows, unknown ones, other styles and former names among them."""
+    stored = [row for row in rows() if row["branch_code"].startswith("431127102")]
+    counts = []
+    for count in (2, 6):
+        path = sheet()
+        names = [name for name in stored[0] if name != "branch_code"]
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerow({"branch_name": "毛俊镇"})
+            for row in stored[:count]:
+                writer.writerow(row | {"branch_name": row["branch_name"].removesuffix("党支部")})
+                writer.writerow(row | {"branch_name": f"没有的{len(counts)}村党支部"})
+        with CaptureQueriesContext(connection) as queries:
+            _, answer, _ = load(path, "--dry-run")
+        counts.append(len(queries))
+        assert len(answer["errors"]) == count
+        assert len(answer["rows"]) == 2 * count
+
+    assert counts[0] == counts[1]
+
+
 def test_what_an_import_replaced_stands_in_the_trail_with_file_and_line(county, sheet):
     load(SMALL / "ledger.csv")
     load(sheet({BRANCH: {"features": "改了"}}))
