@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import contains
 from typing import NamedTuple
 
 from django.db.models import Q
@@ -163,6 +164,7 @@ class Matcher:
 
     under: Report
     superiors: dict[str, list[Place]] = field(default_factory=dict)  # by the key of a heading
+    lines: dict[str, set[str]] = field(default_factory=dict)  # names by path, of superiors
     compared: dict[str, list[Place]] = field(default_factory=dict)
     asked_widely: int = 0
 
@@ -204,6 +206,7 @@ class Matcher:
         for word, styles in wanted.items():
             places = {p.pk: p for style in styles for p in by_name.get(key(style), ())}
             self.superiors[word] = list(places.values())
+        self._learn_lines(places for word in words for places in self.superiors[word])
 
     def superior(self, heading: str, outer: list[Place]) -> Match:
         """The superior a heading names; `outer` are those whose headings it stands under.
@@ -214,7 +217,7 @@ class Matcher:
         *line, word = _path(heading)
         found = self.superiors.get(word, [])
         if line:
-            found = [place for place in found if self._has_line(place, line)]
+            found = self._with_line(found, line)
         for place in reversed(outer):
             inside = [other for other in found if other.path.startswith(place.path)]
             if inside:
@@ -241,14 +244,28 @@ class Matcher:
         found = self._found(Q(organization__code=code, has_subordinates=True))
         return Match(found[0]) if found else Match(error=UNKNOWN_SUPERIOR.format(self.under.name))
 
-    def _has_line(self, place: Place, line: list[str]) -> bool:
-        names = Report.objects.filter(cycle=self.under.cycle_id, path__in=ancestors(place.path))
-        above = [
-            {key(name), key(short), *_parts(short)[:1]}
-            for name, short in names.order_by("path").values_list("name", "short_name")
-        ]
-        found = iter(above)
-        return all(any(word in names for names in found) for word in line)
+    def _learn_lines(self, places: Iterable[Place]) -> None:
+        """Know the names of the superiors of these places, in one query."""
+        paths = {path for place in places for path in ancestors(place.path)} - self.lines.keys()
+        found = Report.objects.filter(cycle=self.under.cycle_id, path__in=paths) if paths else ()
+        for report in found and found.values_list("path", "name", "short_name"):
+            path, *names = report
+            self.lines[path] = {*map(key, names), _parts(names[1])[0]}
+
+    def _with_line(self, found: list[Place], line: list[str]) -> list[Place]:
+        """Those whose superiors are the named ones: the nearest where such are among them."""
+        lines = {place: [self.lines[path] for path in ancestors(place.path)] for place in found}
+
+        def is_next(above: list[set[str]]) -> bool:
+            nearest = above[-len(line) :]
+            return len(nearest) == len(line) and all(map(contains, nearest, line))
+
+        def is_somewhere(above: list[set[str]]) -> bool:
+            rest = iter(above)
+            return all(any(word in names for names in rest) for word in line)
+
+        near = [place for place in found if is_next(lines[place])]
+        return near or [place for place in found if is_somewhere(lines[place])]
 
     # ------------------------------------------------------------ rows
 

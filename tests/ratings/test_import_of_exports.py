@@ -85,33 +85,40 @@ def test_odd_texts_choices_by_hand_and_decisions_are_the_same(db, tmp_path, form
 
 
 def test_units_of_one_name_are_told_apart_by_the_path_of_their_group_rows(db, tmp_path):
-    root = OrganizationFactory(code="P", name="中共丙市委员会", kind=Kind.COMMITTEE)
+    province = OrganizationFactory(code="P", name="中共丁省委员会", kind=Kind.COMMITTEE)
+    root = OrganizationFactory(
+        code="C", name="中共丙市委员会", kind=Kind.COMMITTEE, parent=province
+    )
+    # 丙市 has a 城关镇 of its own, and each county another one.
+    towns = [("丙", root)]
     for place in "甲乙":
         county = OrganizationFactory(
             code=place, name=f"中共丙市{place}县委员会", kind=Kind.COMMITTEE, parent=root
         )
+        towns.append((place, county))
+    for place, above in towns:
         town = OrganizationFactory(
             code=f"{place}T",
-            name=f"中共丙市{place}县城关镇委员会",
+            name=f"中共{above.short_name}城关镇委员会",
             short_name="城关镇",
             kind=Kind.COMMITTEE,
-            parent=county,
+            parent=above,
         )
         OrganizationFactory(
-            code=f"{place}B",
-            name=f"{place}县城关镇新村党支部",
-            short_name="新村党支部",
-            parent=town,
+            code=f"{place}B", name=f"{place}城关镇新村党支部", short_name="新村党支部", parent=town
         )
     cycle = open_cycle()
     for report in cycle.reports.filter(is_rated=True).select_related("cycle", "organization"):
         fill(report)
     call_command("play_cycle", cycle="2012-1", under="P", stdout=StringIO())
 
-    loading = read_again(Form.ANNEX3, report_of(root, cycle), tmp_path)
+    loading = read_again(Form.ANNEX3, report_of(province, cycle), tmp_path)
 
-    assert [(row["branch_code"], row["action"]) for row in loading.rows] == [
-        ("甲B", "same"),
-        ("乙B", "same"),
-    ]
-    assert [group["name"] for group in loading.groups] == ["甲县 / 城关镇", "乙县 / 城关镇"]
+    assert loading.errors == []
+    assert {row["action"] for row in loading.rows} == {"same"}
+    assert sorted(row["branch_code"] for row in loading.rows) == ["丙B", "乙B", "甲B"]
+    assert {group["name"]: group["organization_code"] for group in loading.groups} == {
+        "丙市 / 城关镇": "丙T",
+        "甲县 / 城关镇": "甲T",
+        "乙县 / 城关镇": "乙T",
+    }
