@@ -57,7 +57,7 @@ TOO_DEEP = "“{}”不是本级的直接下级，这一行由其上级导入"
 SKIP = "skip"  # the choice of a row that is not wanted
 
 
-class Kind:
+class Topic:
     """How errors and warnings are grouped for whoever reads them."""
 
     FILE = "文件和表头"
@@ -84,7 +84,7 @@ class Finding:
     field: str
     value: str
     message: str
-    kind: str = Kind.VALUE
+    kind: str = Topic.VALUE
     heading: str = ""
     asks: str = ""
     answers: tuple[Candidate, ...] = ()
@@ -316,7 +316,7 @@ class _Import:
                     self._write()
         except Unreadable as error:
             loading.outcome, loading.rows = "file_rejected", None
-            loading.errors = [Finding("", 0, "", "", "", str(error), Kind.FILE)]
+            loading.errors = [Finding("", 0, "", "", "", str(error), Topic.FILE)]
         except _FileRejected as rejected:
             loading.outcome, loading.rows = "file_rejected", None
             loading.errors = list(rejected.findings)
@@ -341,7 +341,7 @@ class _Import:
         for sheet in read(self.path):
             if sheet.is_hidden:
                 said = "这个工作表是隐藏的，没有读取；需要导入的请取消隐藏"
-                self._warn(sheet.name, said, Kind.HIDDEN)
+                self._warn(sheet.name, said, Topic.HIDDEN)
                 continue
             table = recognize(sheet)
             if table is None or not table.is_ledger:
@@ -358,7 +358,7 @@ class _Import:
             said = "表中没有数据行，请检查文件"
             raise _FileRejected(
                 *(
-                    Finding(name, table.row, "", "", "", said, Kind.FILE)
+                    Finding(name, table.row, "", "", "", said, Topic.FILE)
                     for name, table in self.tables.items()
                 )
             )
@@ -379,7 +379,7 @@ class _Import:
                         fault.name,
                         "" if fault.place is None else fault.heading,
                         fault.message,
-                        Kind.FILE,
+                        Topic.FILE,
                         fault.heading,
                     )
                     for fault in faults
@@ -393,7 +393,7 @@ class _Import:
             self._check_head(max(alike, key=lambda table: len(table.columns)))
         said = "没有找到台账的表头（党支部名称、书记姓名、基本情况等列），请使用台账表样"
         names = "、".join(sheet.name for sheet, _ in others)
-        raise _FileRejected(Finding(names, 0, "", "", "", said, Kind.FILE))
+        raise _FileRejected(Finding(names, 0, "", "", "", said, Topic.FILE))
 
     def _look_at_sheet(self, table: Table, done: int) -> int:
         """Stage the rows of a sheet; returns how many there are."""
@@ -413,23 +413,23 @@ class _Import:
             self._skip(sheet.name, row, "", f"{why}，没有读取", text)
         for place, row in table.unheaded.items() if sheet.name else ():
             cell, said = f"{letter(place)}{row}", f"{letter(place)}列没有列名，没有读取"
-            self._warn(sheet.name, said, Kind.SKIPPED, row, cell)
+            self._warn(sheet.name, said, Topic.SKIPPED, row, cell)
         if table.hidden:
             said = (
                 f"有{len(table.hidden)}行是隐藏的（第{listed(table.hidden)}行），已照常读取，请核对"
             )
-            self._warn(sheet.name, said, Kind.HIDDEN, table.hidden[0])
+            self._warn(sheet.name, said, Topic.HIDDEN, table.hidden[0])
         for place in sorted(sheet.hidden_columns & table.columns.keys()):
             heading = table.headings[table.columns[place]]
             said = f"{letter(place)}列“{heading}”是隐藏的，已照常读取，请核对"
-            self._warn(sheet.name, said, Kind.HIDDEN, table.row, f"{letter(place)}{table.row}")
+            self._warn(sheet.name, said, Topic.HIDDEN, table.row, f"{letter(place)}{table.row}")
         return count
 
     def _warn(self, sheet: str, said: str, kind: str, row: int = 0, cell: str = "") -> None:
         self._tell(self.loading.warnings, Finding(sheet, row, cell, "", "", said, kind))
 
     def _skip(self, sheet: str, row: int, cell: str, said: str, text: str = "") -> None:
-        found = Finding(sheet, row, cell, "", text, said, Kind.SKIPPED)
+        found = Finding(sheet, row, cell, "", text, said, Topic.SKIPPED)
         self._tell(self.loading.skipped, found)
 
     def _tell(self, told: list[Finding], finding: Finding) -> None:
@@ -455,12 +455,12 @@ class _Import:
                 match = Match(error=TOO_DEEP.format(match.place.name))
             place = match.place
             if place is None:
-                at.error(at.unit_field, match.error, Kind.UNIT, match.candidates, asks=CODE)
+                at.error(at.unit_field, match.error, Topic.UNIT, match.candidates, asks=CODE)
             elif match.doubt:
                 found = (Candidate(place.code, place.name),)
-                at.warning(NAME, match.doubt, Kind.UNIT, found, asks=CODE)
+                at.warning(NAME, match.doubt, Topic.UNIT, found, asks=CODE)
             if at.is_beyond:
-                at.error(CODE, "格数多于表头，请检查逗号和引号", Kind.FILE)
+                at.error(CODE, "格数多于表头，请检查逗号和引号", Topic.FILE)
             values, wrong = self._values(at)
             if place:
                 yield self._compare(at, place, entries.get(place.pk, BLANK), values, wrong)
@@ -543,7 +543,7 @@ class _Import:
     def _tell_blank(self, at: "_At", values, wrong: set[str]) -> None:
         wrong |= set(at.blank)
         for name in at.blank:
-            at.error(name, f"{FIELDS[name].label}未填写", Kind.BLANK)
+            at.error(name, f"{FIELDS[name].label}未填写", Topic.BLANK)
 
     def _compare(self, at: "_At", place: Place, old, values, wrong: set[str]) -> tuple:
         """Check a row beside what is there; gives its line in `staged`."""
@@ -561,7 +561,7 @@ class _Import:
             self._check_edit(at, place, changed, is_open)
         if changed or not place.token:
             if NAME in at.texts and not at.texts[NAME].strip() and CODE not in at.answers:
-                at.error(NAME, "党支部名称未填写", Kind.BLANK)
+                at.error(NAME, "党支部名称未填写", Topic.BLANK)
             self._tell_blank(at, values, wrong)
             self._check_row(at, place, new, wrong)
         if changed or not decided:
@@ -571,7 +571,7 @@ class _Import:
             at.warning("reviewed_grade", f"已审核为“{label}”，表中的等次没有采用，改定请到审核页")
         token = self.tokens.get(at.where)
         if changed and token is not None and token != place.token:
-            at.error(NAME, "在您查看之后，这一行被他人修改，请重新核对", Kind.LOCKED)
+            at.error(NAME, "在您查看之后，这一行被他人修改，请重新核对", Topic.LOCKED)
         self._keep(at, place, action, values | {"reviewed_grade": given}, old, changed)
         is_given = is_open and given not in (None, old["given_grade"]) and self._is_above(place)
         line = new | {"given_grade": given if is_given else old["given_grade"]}
@@ -608,11 +608,11 @@ class _Import:
     def _check_edit(self, at: "_At", place: Place, changed: list[str], is_open: bool) -> None:
         if not is_open:
             label = State(place.state).label
-            at.error(at.unit_field, f"当前状态为“{label}”，内容已锁定，不能导入", Kind.LOCKED)
+            at.error(at.unit_field, f"当前状态为“{label}”，内容已锁定，不能导入", Topic.LOCKED)
             return
         excused = next((self.excused[p] for p in ancestors(place.path) if p in self.excused), None)
         if excused:
-            at.error(at.unit_field, workflow.UNDER_EXCUSED.format(excused), Kind.LOCKED)
+            at.error(at.unit_field, workflow.UNDER_EXCUSED.format(excused), Topic.LOCKED)
         elif place.order_id or place.is_row_excused:
             report = Report.objects.select_related("cycle", "order", "parent__organization").get(
                 pk=place.pk
@@ -621,7 +621,7 @@ class _Import:
             try:
                 check_edit(report, above if self.by.is_system else self.by, names=changed)
             except TransitionRefused as refusal:
-                at.error(at.unit_field, str(refusal), Kind.LOCKED)
+                at.error(at.unit_field, str(refusal), Topic.LOCKED)
 
     def _check_row(self, at: "_At", place: Place, new, wrong: set[str]) -> None:
         """The checks of the page. What the text says is kept where only what is read from it is
@@ -636,10 +636,10 @@ class _Import:
                 continue
             is_open = found.code == "blank" and found.field not in at.obligatory
             if found.severity == Severity.ERROR and not is_open:
-                kind = Kind.BLANK if found.code in ("blank", "secretary") else Kind.VALUE
+                kind = Topic.BLANK if found.code in ("blank", "secretary") else Topic.VALUE
                 at.error(found.field, found.message, kind)
             elif found.severity == Severity.ERROR:
-                at.warning(found.field, f"{found.message}，上报前请补填", Kind.BLANK)
+                at.warning(found.field, f"{found.message}，上报前请补填", Topic.BLANK)
             elif found.severity == Severity.EXPLAIN:
                 at.warning(found.field, found.message)
 
@@ -647,7 +647,7 @@ class _Import:
         """The target of a sheet is checked against the reviewed grade; a jump is a warning."""
         if given is None:
             if self.is_reviewed and "reviewed_grade" not in wrong:
-                at.error("reviewed_grade", "没有上级定级类别，请补填", Kind.BLANK)
+                at.error("reviewed_grade", "没有上级定级类别，请补填", Topic.BLANK)
             return
         if target is None or "proposed_target" in wrong:
             return
@@ -692,7 +692,7 @@ class _Import:
                 ]
                 at = _At(self, self.tables[sheet], Line(number, {CODE: code}))
                 said = f"与{listed(others)}是同一个党组织，请只留一行"
-                at.error(at.unit_field, said, Kind.TWICE)
+                at.error(at.unit_field, said, Topic.TWICE)
         with connection.cursor() as cursor:
             cursor.execute(COUNTED)
             self.loading.counts.update(dict(cursor.fetchall()))
@@ -777,7 +777,7 @@ class _Import:
             said = f"“{report.name}”已写入，没有上报和审核：{why}"
             self._tell(
                 loading.errors,
-                Finding("", 0, "", CODE, report.code, said, Kind.LOCKED, "党支部代码"),
+                Finding("", 0, "", CODE, report.code, said, Topic.LOCKED, "党支部代码"),
             )
 
 
@@ -878,7 +878,7 @@ class _Order:
         line, match = self.unknown
         self.unknown = None
         at = _At(self.import_, self.table, line)
-        at.error(SUPERIOR, match.error, Kind.UNIT, match.candidates, asks=CODE)
+        at.error(SUPERIOR, match.error, Topic.UNIT, match.candidates, asks=CODE)
 
     def end(self) -> None:
         """A heading without rows is only a line of text."""
@@ -932,13 +932,13 @@ class _At:
         """By what the line says which organization it is about."""
         return CODE if self.texts.get(CODE) or NAME not in self.table.headings else NAME
 
-    def error(self, name: str, message: str, kind: str = Kind.VALUE, answers=(), asks="") -> None:
+    def error(self, name: str, message: str, kind: str = Topic.VALUE, answers=(), asks="") -> None:
         self.is_wrong = True
         self.import_.wrong[self.sheet].add(self.number)
         self._tell(self.import_.loading.errors, name, message, kind, answers, asks)
 
     def warning(
-        self, name: str, message: str, kind: str = Kind.UNSURE, answers=(), asks=""
+        self, name: str, message: str, kind: str = Topic.UNSURE, answers=(), asks=""
     ) -> None:
         self._tell(self.import_.loading.warnings, name, message, kind, answers, asks)
 
@@ -946,9 +946,10 @@ class _At:
         if len(told) >= MOST_TOLD:
             self.import_.loading.untold_count += 1
             return
-        place = self.line.place if self.line.alone else self.table.place_of(name)
+        is_group = name == SUPERIOR and self.line.alone
+        place = self.line.place if is_group else self.table.place_of(name)
         cell = f"{letter(place)}{self.number}" if place is not None else ""
-        value = self.line.alone if self.line.alone else self.texts.get(name, "")
+        value = self.line.alone if is_group else self.texts.get(name, "")
         heading = label_of(name, self.table.headings)
         told.append(
             Finding(

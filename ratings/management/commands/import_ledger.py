@@ -4,6 +4,8 @@ from ledger_site.base.commands import LedgerCommand, Refused, Result
 from ratings.finding import cycle_of, report_of
 from ratings.loading import import_ledger
 
+WARNINGS = 50  # told one by one
+
 
 class Command(LedgerCommand):
     help = "把已有台账导入一个批次"
@@ -30,6 +32,11 @@ class Command(LedgerCommand):
             keeps_rows=json,
             progress=self.progress,
         )
+        if not json and done.warnings:
+            told = [f"提示：{warning}" for warning in done.warnings[:WARNINGS]]
+            if len(done.warnings) > WARNINGS:
+                told.append(f"另有{len(done.warnings) - WARNINGS}处提示，全部见 --json")
+            self.stderr.write("\n".join(told))
         refusals = [str(error) for error in done.errors]
         if refusals and done.untold_count:
             refusals.append(f"另有{done.untold_count}处没有列出，请先改正以上各处")
