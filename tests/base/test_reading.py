@@ -18,7 +18,7 @@ from ledger_site.base.readers.formats import GENERAL, Looks, look_of
 from ledger_site.base.readers.table import Columns, letter, unescaped
 from ledger_site.base.reading import Limits, Unreadable, read
 
-FILES = Path(__file__).parent.parent / "files"
+FILES = Path(__file__).parent.parent / "files/ledgers"
 MB = 1 << 20
 
 TYPES = "http://schemas.openxmlformats.org/package/2006/"
@@ -134,16 +134,17 @@ def test_an_old_workbook_is_read_by_what_it_holds(save):
     assert rows[5][4].kind == "number"
 
 
-def test_each_table_of_a_word_document_is_a_sheet():
+def test_each_table_of_a_word_document_is_a_sheet_that_begins_with_its_title():
     (sheet,) = read(FILES / "seed-annex3.docx")
     rows = list(sheet.rows)
 
     assert sheet.name == "表1"
-    assert [row.number for row in rows] == list(range(1, 9))
-    assert rows[4].cells[0] == "土市乡"
-    assert all(cell.is_spread for cell in rows[4].cells[1:])
-    assert rows[5].cells[0::8] == ("四村     党支部", "较好")
-    assert len(rows[1].cells) == 16
+    assert [row.number for row in rows] == list(range(1, 10))
+    assert rows[0].cells == ("蓝山县基层党组织分类定级晋位升级目标管理工作台账（样表）",)
+    assert rows[5].cells[0] == "土市乡"
+    assert all(cell.is_spread for cell in rows[5].cells[1:])
+    assert rows[6].cells[0::8] == ("四村     党支部", "较好")
+    assert len(rows[2].cells) == 16
 
 
 def test_a_workbook_may_have_any_name(save):
