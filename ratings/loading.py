@@ -95,7 +95,9 @@ class Finding:
             place = f"工作表“{self.sheet}”{place if self.row else ''}"
         cell = f"（{self.cell}）" if self.cell else ""
         value = f"“{self.value[:40]}”" if self.value else ""
-        return f"{place}{cell} {self.heading}{value}：{self.message}"
+        labels = "、".join(answer.label for answer in self.answers)
+        answers = f"（可选：{labels}）" if labels else ""
+        return f"{place}{cell} {self.heading}{value}：{self.message}{answers}"
 
     def as_json(self) -> dict:
         said = vars(self) | {"answers": [answer._asdict() for answer in self.answers]}
