@@ -63,9 +63,7 @@ def _known() -> dict[str, str]:
 
 
 KNOWN = _known()
-HEADS = frozenset(
-    (FACTS, PLAN, "基本情况及党组织情况", "晋位升级整改情况")
-)  # above several columns
+HEADS = frozenset((FACTS, PLAN))  # above several columns
 IGNORED = frozenset(("序号", "编号", "行号", "备注", "附注"))
 # What a ledger can't do without. 第一书记 is only in 附件三; the superior's grade where asked for.
 OBLIGATORY = tuple(
@@ -227,12 +225,10 @@ def _is_alone(filled: list[tuple[int, str]]) -> bool:
     """One text, over merged columns perhaps, or with a count of what follows beside it."""
     if any(fault_of(cell) for _, cell in filled):
         return False
-    first, *others = {cell for _, cell in filled[1:]} | {filled[0][1]}
-    if not others:
-        return True
-    first = filled[0][1]
-    others = {cell for _, cell in filled} - {first}
-    return len(filled) <= 3 and all(_COUNTED.fullmatch(compact(cell)) for cell in others)
+    others = {cell for _, cell in filled} - {filled[0][1]}
+    return not others or (
+        len(filled) <= 3 and all(_COUNTED.fullmatch(compact(cell)) for cell in others)
+    )
 
 
 def _is_prose(text: str) -> bool:

@@ -85,6 +85,12 @@ def test_ledger_without_rows_is_written_and_said(line, tmp_path):
     assert load_workbook(out).sheetnames == ["附件三", "说明"]
 
 
+def test_the_workbook_of_old_programs_with_its_65_536_rows_is_not_offered(
+    reported, tmp_path, capsys
+):
+    assert "应以 .xlsx 结尾" in refused(tmp_path / "台账.xls", capsys)
+
+
 def test_split_writes_a_workbook_for_each_subordinate_into_a_zip(reported, tmp_path):
     out = tmp_path / "台账.zip"
 
