@@ -45,6 +45,7 @@ FILES = (
     "loading",
     "playing",
     "forms",
+    "resources",
     "views",
     "urls",
     "admin",
