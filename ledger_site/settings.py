@@ -153,6 +153,14 @@ CSRF_FAILURE_VIEW = "ledger_site.errors.csrf_failure"
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
+# Files that people send: what one may hold, and what looking into it may take.
+READING_LIMITS = {
+    "most_rows": 500_000,
+    "most_bytes": 1 << 30,
+    "most_unpacked": 2 << 30,  # bytes; a province's rows are 0.4 GB of XML
+    "most_memory": 1 << 30,  # bytes
+    "most_seconds": 120,
+}
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 # Of workbooks, 1 (quick) to 6 (small).
 XLSX_COMPRESSION = env.number("XLSX_COMPRESSION", default=1, lowest=1, highest=6)

@@ -8,6 +8,7 @@ import base64
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from django import forms
@@ -24,10 +25,18 @@ from import_export.resources import Resource
 from import_export.results import Error, Result, RowResult
 from tablib import Dataset
 
-from .reading import Row, Unreadable, read
+from .readers.table import has_content, letter
+from .reading import Limits, Row, Unreadable, read
 
 LARGEST_FILE = 2 << 20  # bytes
 MOST_ROWS = 5000
+LIMITS = Limits(
+    most_rows=10 * MOST_ROWS,
+    most_bytes=LARGEST_FILE,
+    most_unpacked=64 << 20,
+    most_memory=512 << 20,
+    most_seconds=20,
+)
 MOST_SAID = 200  # faults that a page lists
 VALID_FOR = 3600  # seconds between preview and confirmation
 BLANK = "不能为空"
@@ -96,7 +105,7 @@ def text(most: int) -> Callable[[str], str]:
 
 
 class Table(Format):
-    """CSV or XLSX, told apart by content; the first sheet of a workbook."""
+    """CSV or XLSX, told apart by content; the first sheet of a workbook that is not hidden."""
 
     def __init__(self, encoding=None):
         self.encoding = encoding
@@ -108,23 +117,34 @@ class Table(Format):
         return True
 
     def create_dataset(self, data: bytes) -> Dataset:
-        """Cells as text under the head; `numbers` are the rows' numbers in the file."""
-        suffix = ".xlsx" if data.startswith(b"PK") else ".csv"
+        """Cells as text under the head; `numbers` are the rows' numbers in the file, `faults`
+        sentences about cells whose value can't be used."""
+        is_book = data.startswith(b"PK")
+        if data.startswith(b"\xd0\xcf\x11\xe0") or (is_book and b"xl/" not in data):
+            raise Unreadable("只能导入 CSV 或 .xlsx，请用 Excel 或 WPS 另存后再导入")
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"表格{suffix}")
+            path = Path(folder, "表格.xlsx" if is_book else "表格.csv")
             path.write_bytes(data)
-            rows = [row for row in read(path)[0].rows if any(cell.strip() for cell in row.cells)]
+            sheet = next((one for one in read(path, LIMITS) if not one.is_hidden), None)
+            if sheet is None:
+                raise Unreadable("文件中没有可见的工作表，请取消隐藏后再导入")
+            filled = (row for row in sheet.rows if any(map(has_content, row.cells)))
+            rows = list(islice(filled, MOST_ROWS + 2))
         if len(rows) < 2:
             raise Unreadable("文件中没有数据：第一行是表头，从第二行起每行一条")
         if len(rows) > MOST_ROWS + 1:
             raise Unreadable(f"一次最多导入{MOST_ROWS}行，请分成几个文件")
-        cells = [[cell.replace("\x00", "").strip() for cell in row.cells] for row in rows]
-        width = max(len(row) for row in cells)
-        while width > 1 and not any(row[width - 1 : width] and row[width - 1] for row in cells):
-            width -= 1  # columns that a workbook only formats
+        cells = [[cell.strip() for cell in row.cells] for row in rows]
+        width = max(n for row in cells for n, cell in enumerate(row, 1) if cell or n == 1)
         cells = [row[:width] + [""] * (width - len(row)) for row in cells]
         dataset = Dataset(*map(tuple, cells[1:]), headers=cells[0])
         dataset.numbers = [row.number for row in rows[1:]]
+        dataset.faults = [
+            f"{letter(column)}{row.number} 单元格：{fault}"
+            for row in rows
+            for column, cell in enumerate(row.cells)
+            if (fault := getattr(cell, "fault", ""))
+        ]
         return dataset
 
 
@@ -241,6 +261,8 @@ class TableResource(Resource):
         result.diff_headers = list(dataset.headers)
         result.total_rows = len(dataset)
         try:
+            if dataset.faults:
+                raise Rejected(dataset.faults)
             lines = self.take(dataset)
         except Rejected as rejected:
             for sentence in rejected.errors:

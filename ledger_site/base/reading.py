@@ -1,56 +1,112 @@
 """Reading tables from files: the door for every kind of file, which knows no column.
 
 A file is a list of sheets; a sheet gives its rows with the numbers a person sees in the program
-that made the file. Whoever reads a new kind of file adds a reader to `READERS`.
+that made the file. CSV is read here; into everything else looks a process of its own
+(`ledger_site/base/readers`), which has no Django, no more memory and time than it is given, and
+can open nothing. What it says is believed as little as the file: it ends in rows or `Unreadable`.
 """
 
 import codecs
 import csv
-import re
-import zipfile
-from collections.abc import Callable, Iterator
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from time import monotonic
 
-MOST_ENTRIES = 500  # of the archive that a workbook is
-LARGEST_UNPACKED = 64 << 20  # bytes
-LARGEST_CELL = 32_767  # characters, as in a workbook
+from django.conf import settings
+
+from .readers import kinds
+from .readers.table import (
+    MOST_COLUMNS,
+    Cell,
+    Row,
+    Sheet,
+    Unreadable,
+    plain,
+)
+
+__all__ = ["Cell", "Limits", "Row", "Sheet", "Unreadable", "read"]
+
+logger = logging.getLogger(__name__)
+
 PIECE = 1 << 20  # bytes
-
-
-class Unreadable(Exception):
-    """The file as a whole can't be read; the text says why and what to do, in Chinese."""
-
-
-@dataclass(frozen=True)
-class Row:
-    number: int  # as shown in the file, from 1
-    cells: tuple[str, ...]
+MB = 1 << 20
+LONGEST_LINE = 16 * MB  # bytes, of a row
+TOO_LONG = "读取文件超过{}秒，文件太大或过于复杂，请删去多余的内容或拆分后再导入"
+CUT_OFF = "读取文件时出错中断，文件可能已损坏或过于复杂，请把表格复制到新建的 .xlsx 后再导入"
+# Without what the environment or the user's own packages could bring along.
+COMMAND = (sys.executable, "-E", "-s", "-B", "-m", "ledger_site.base.readers")
 
 
 @dataclass(frozen=True)
-class Sheet:
-    name: str  # empty for a file without sheets
-    rows: Iterator[Row]
+class Limits:
+    """What a file may hold, and what looking into it may take. Defaults are in the settings."""
+
+    most_rows: int  # of all sheets together, empty ones not counted
+    most_bytes: int
+    most_unpacked: int  # bytes
+    most_memory: int  # bytes, of the process that looks into the file
+    most_seconds: int  # of its processor, and of waiting for it
 
 
-def read(path: Path) -> list[Sheet]:
-    """The sheets of a file. Raises `Unreadable` for a missing, empty or unknown kind of file."""
+def read(path: Path, limits: Limits | None = None) -> list[Sheet]:
+    """The sheets of a file, whose rows are read while one goes through them, each once.
+
+    Raises `Unreadable`, as the rows do, for a file that is missing, empty, too large, of an
+    unknown kind, damaged, protected or dangerous.
+    """
+    limits = limits or Limits(**settings.READING_LIMITS)
     try:
-        reader = READERS[path.suffix.lower()]
-    except KeyError:
-        kinds = "、".join(sorted(READERS))
-        raise Unreadable(f"不能读取“{path.name}”这种文件，请另存为 {kinds} 后再导入") from None
-    try:
-        return reader(path)
+        with path.open("rb") as file:
+            head = file.read(kinds.HEAD_SIZE)
+            size = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise Unreadable(f"找不到文件“{path}”") from None
     except OSError as error:
         raise Unreadable(f"文件“{path}”打不开：{error.strerror}") from None
+    if not head:
+        raise Unreadable(f"文件“{path.name}”是空的")
+    if size > limits.most_bytes:
+        raise Unreadable(f"文件“{path.name}”超过{limits.most_bytes // MB}MB，请拆分后再导入")
+    kind = kinds.kind_of(head)
+    if kind in {kinds.ZIP, kinds.OLE}:
+        sheets = _looked_into(path, limits)
+    elif kind == kinds.TEXT:
+        sheets = _text(path)
+    else:
+        raise Unreadable(f"不能读取“{path.name}”：{kind}")
+    counted = count(1)
+    return [_limited(sheet, limits, counted) for sheet in sheets]
 
 
-def _csv(path: Path) -> list[Sheet]:
-    return [Sheet("", _csv_rows(path, _encoding_of(path)))]
+def _limited(sheet: Sheet, limits: Limits, counted: Iterator[int]) -> Sheet:
+    def rows() -> Iterator[Row]:
+        for row in sheet.rows:
+            if any(row.cells) and next(counted) > limits.most_rows:
+                raise Unreadable(f"文件超过{limits.most_rows}行，请拆分后再导入")
+            yield row
+
+    return Sheet(sheet.name, rows(), sheet.is_hidden, sheet.hidden_columns)
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def _text(path: Path) -> list[Sheet]:
+    ending = path.suffix.lower()
+    if ending == ".csv":
+        return [Sheet("", _csv_rows(path, _encoding_of(path)))]
+    if ending in {".xlsx", ".xlsm", ".xls", ".et"}:
+        raise Unreadable(f"不能读取“{path.name}”：{kinds.TEXT_AS_BOOK}")
+    raise Unreadable(f"不能读取“{path.name}”：{kinds.OTHER}")
 
 
 def _encoding_of(path: Path) -> str:
@@ -72,8 +128,17 @@ def _encoding_of(path: Path) -> str:
 
 
 def _csv_rows(path: Path, encoding: str) -> Iterator[Row]:
-    with path.open(encoding=encoding, newline="") as file:
-        yield from _lines(csv.reader(file))
+    # Line ends become "\n" in cells too.
+    with path.open(encoding=encoding) as file:
+        yield from _lines(csv.reader(_short_lines(file)))
+
+
+def _short_lines(file) -> Iterator[str]:
+    """Lines without control characters; a file that is one endless line is not read to its end."""
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise Unreadable("文件中有一行过长，请检查逗号、引号和换行后再导入")
+        yield plain(line)
 
 
 def _lines(lines) -> Iterator[Row]:
@@ -87,49 +152,102 @@ def _lines(lines) -> Iterator[Row]:
             raise Unreadable(
                 f"第{number}行起读不下去：引号不成对或内容过长，请检查后再导入"
             ) from None
+        if len(cells) > MOST_COLUMNS:
+            raise Unreadable(f"第{number}行超过{MOST_COLUMNS}格，请检查逗号和引号")
         yield Row(number, tuple(cells))
         number = lines.line_num + 1  # a quoted cell may hold several lines
 
 
-def _xlsx(path: Path) -> list[Sheet]:
-    from openpyxl import load_workbook  # slow to import, and of no use to most requests
+# ---------------------------------------------------------------- in a process of its own
 
-    damaged = Unreadable(f"文件“{path.name}”已损坏或不是 .xlsx 工作簿，请用 Excel 重新保存")
-    try:
-        _check_archive(path)
-        book = load_workbook(path, read_only=True, data_only=True, keep_links=False)
-        sheets = []
-        for sheet in book.worksheets:
-            sheet.reset_dimensions()  # what the file says of its size may be wrong
-            sheets.append(Sheet(sheet.title, iter(list(_cells(sheet)))))
-        book.close()
-    except Unreadable:
-        raise
-    except Exception:
-        raise damaged from None
-    if not sheets:
-        raise damaged
+
+def _looked_into(path: Path, limits: Limits) -> list[Sheet]:
+    sheets = []
+    for number, line in enumerate(_told(path, limits)):
+        match line:
+            case [str(name), bool(is_hidden), list(hidden)]:
+                hidden = frozenset(column for column in hidden if isinstance(column, int))
+                sheets.append(Sheet(name, _rows(path, limits, number), is_hidden, hidden))
+            case _:
+                raise Unreadable(CUT_OFF)
     return sheets
 
 
-def _check_archive(path: Path) -> None:
-    """Sizes and kinds of parts before anything is unpacked for good; no part has a DTD."""
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        if len(entries) > MOST_ENTRIES or sum(e.file_size for e in entries) > LARGEST_UNPACKED:
-            raise Unreadable(f"文件“{path.name}”解开后过大，请拆分后再导入")
-        for entry in entries:
-            if entry.flag_bits & 1:
-                raise Unreadable(f"文件“{path.name}”有密码，请取消密码后再导入")
-            if entry.filename.endswith((".xml", ".rels")):
-                content = archive.read(entry).replace(b"\0", b"")
-                if re.search(rb"<!\s*(DOCTYPE|ENTITY)", content, re.IGNORECASE):
-                    raise Unreadable(f"文件“{path.name}”含有不允许的内容，请用 Excel 重新保存")
+def _rows(path: Path, limits: Limits, sheet: int) -> Iterator[Row]:
+    for line in _told(path, limits, sheet):
+        match line:
+            case [int(number), bool(is_hidden), list(cells), list(known)]:
+                try:
+                    for column, kind, fault, is_spread in known:
+                        cells[column] = Cell(cells[column], kind, fault, is_spread)
+                    "".join(cells)  # nothing but text; quicker than to ask each
+                except (TypeError, ValueError, IndexError):
+                    raise Unreadable(CUT_OFF) from None
+                yield Row(number, tuple(cells), is_hidden)
+            case _:
+                raise Unreadable(CUT_OFF)
 
 
-def _cells(sheet) -> Iterator[Row]:
-    for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
-        yield Row(number, tuple("" if value is None else str(value) for value in values))
+def _told(path: Path, limits: Limits, sheet: int = -1) -> Iterator[list]:
+    """What a process that looks into the file says, line by line; it ends with the iterator."""
+    words = json.dumps(
+        (limits.most_memory, limits.most_seconds, limits.most_unpacked, path.suffix.lower(), sheet)
+    )
+    try:
+        with path.open("rb") as file:
+            child = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                (*COMMAND, words),
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=settings.BASE_DIR,
+                env={"LANG": "C.UTF-8"},
+                start_new_session=True,  # Ctrl-C is for whoever reads, not for this one
+            )
+    except OSError as error:
+        raise Unreadable(f"文件“{path.name}”打不开：{error.strerror}") from None
+    try:
+        for line in _pieces(child, limits.most_seconds):
+            try:
+                said = json.loads(line)
+            except (ValueError, RecursionError):
+                raise Unreadable(CUT_OFF) from None
+            match said:
+                case list():
+                    yield said
+                case {"done": True}:
+                    return
+                case {"told": str(why), **rest}:
+                    if rest:
+                        logger.warning("%s is damaged: %s", path.name, rest)
+                    raise Unreadable(why)
+                case _:
+                    raise Unreadable(CUT_OFF)
+        ended = child.wait()
+        logger.warning("Reading %s ended without an end: status %s", path.name, ended)
+        if ended in {-signal.SIGXCPU, -signal.SIGKILL}:
+            raise Unreadable(TOO_LONG.format(limits.most_seconds))
+        raise Unreadable(CUT_OFF)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
 
 
-READERS: dict[str, Callable[[Path], list[Sheet]]] = {".csv": _csv, ".xlsx": _xlsx}
+def _pieces(child: subprocess.Popen, most_seconds: float) -> Iterable[bytes]:
+    """Whole lines. Only waiting counts: whoever takes the rows may take his time."""
+    pipe, rest, left = child.stdout.fileno(), b"", float(most_seconds)
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while True:
+        started = monotonic()
+        if not poll.poll(max(left, 0) * 1000):
+            raise Unreadable(TOO_LONG.format(most_seconds))
+        left -= monotonic() - started
+        piece = os.read(pipe, PIECE)
+        if not piece:
+            return
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise Unreadable(CUT_OFF)
+        yield from lines
