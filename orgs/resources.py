@@ -105,6 +105,7 @@ class AppointmentResource(TableResource):
 
 
 class OrganizationResource(TableResource):
+    most_rows = importing.MOST_ROWS
     columns = (
         Column("code", "代码", help="已有的代码表示修改"),
         Column("parent_code", "上级代码", help="可以是同一文件中的党组织"),
@@ -118,7 +119,6 @@ class OrganizationResource(TableResource):
 
     def take(self, dataset) -> list[Line]:
         """All rows at once: superiors may stand anywhere, and the tree is numbered once."""
-        self._check_head(dataset.headers)
         rows = importing.rows_of(dataset)
         try:
             done = loading.load_rows(rows, by=self.by, within=self.within, records_each=True)

@@ -466,3 +466,12 @@ def test_a_large_table_of_organizations_needs_no_more_queries(
         counts.append(len(queries))
 
     assert counts[1] <= counts[0] + 5  # written in pieces
+
+
+def test_what_is_stored_row_by_row_comes_in_smaller_files(client, root, line):
+    rows = [(f"u{n}", "姓名") for n in range(2001)]
+
+    page = upload(client, "user", csv(("账号", "姓名"), *rows))
+
+    assert said(page) == ["一次最多导入2000行，请分成几个文件"]
+    assert not User.objects.filter(username="u1").exists()

@@ -142,7 +142,7 @@
   const notice = document.querySelector("[data-pasted]");
   const text = document.querySelector("[data-pasted-text]");
   const undoButton = document.querySelector("[data-pasted-undo]");
-  let pasted = []; // [cell, text before]
+  let pasted = []; // [cell, text before, text written]
 
   const say = (message) => {
     notice.hidden = false;
@@ -177,8 +177,9 @@
         if (at > lastColumn) beyond = beyond || Boolean(value.trim());
         else if (!cell) closed = closed || Boolean(value.trim());
         else if (cell.value !== value) {
-          pasted.push([cell, cell.value]);
+          const old = cell.value;
           write(cell, isLine(cell) ? value.replace(/\s*\n\s*/g, "") : value);
+          pasted.push([cell, old, cell.value]);
         }
       });
     });
@@ -193,10 +194,12 @@
   };
 
   undoButton.addEventListener("click", () => {
-    const count = pasted.length;
-    pasted.forEach(([cell, old]) => write(cell, old));
+    /* What was written over since stays. */
+    const still = pasted.filter(([cell, , written]) => cell.value === written);
+    const others = pasted.length - still.length;
+    still.forEach(([cell, old]) => write(cell, old));
     pasted = [];
-    say(`已恢复 ${count} 格。`);
+    say(`已恢复 ${still.length} 格。` + (others ? `粘贴后又改过的 ${others} 格保持不动。` : ""));
   });
 
   document.addEventListener("paste", (event) => {

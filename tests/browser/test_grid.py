@@ -130,7 +130,10 @@ def test_a_block_from_a_spreadsheet_fills_consecutive_cells_and_can_be_taken_bac
     assert (entry.secretary_name, entry.member_count) == ("张三", 9)
     assert (entry.declared_grade, entry.reviewed_grade) == (Grade.FAIRLY_GOOD, None)
 
+    cell(page, line, "branch", "problems").fill("粘贴后又改的")
     page.get_by_role("button", name="撤销这次粘贴").click()
+    expect(page.get_by_text("粘贴后又改过的 1 格保持不动")).to_be_visible()
+    expect(cell(page, line, "branch", "problems")).to_have_value("粘贴后又改的")
     expect(cell(page, line, "branch", "secretary_name")).to_have_value("")
     expect(declared).to_have_value("")
     expect(row).to_contain_text("错误 1 处")  # the name of the secretary, as before
