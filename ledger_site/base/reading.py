@@ -179,7 +179,7 @@ def _rows(path: Path, limits: Limits, sheet: int) -> Iterator[Row]:
             case [int(number), bool(is_hidden), list(cells), list(known)]:
                 try:
                     for column, kind, fault, is_spread in known:
-                        cells[column] = Cell(cells[column], kind, fault, is_spread)
+                        cells[column] = Cell(cells[column], str(kind), str(fault), bool(is_spread))
                     "".join(cells)  # nothing but text; quicker than to ask each
                 except (TypeError, ValueError, IndexError):
                     raise Unreadable(CUT_OFF) from None

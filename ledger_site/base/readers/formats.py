@@ -5,16 +5,17 @@ from datetime import datetime, timedelta
 
 from .table import Cell
 
-GENERAL, PERCENT, DATE, DATE_TIME, MONTH, TIME = range(6)
+GENERAL, PERCENT, DATE, DATE_TIME, MONTH, YEAR, TIME = range(7)
 _LOOKS = {  # built-in formats, those of Chinese programs among them
     **dict.fromkeys((9, 10), PERCENT),
-    **dict.fromkeys((14, 15, 16, 28, 29, 30, 31, 50, 51, 53, 54, 58), DATE),
-    **dict.fromkeys((17, 27, 36, 52, 55, 57), MONTH),
-    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 46, 47, 56), TIME),
+    **dict.fromkeys((14, 15, 16, 28, 29, 30, 31, 51, 53, 54, 58), DATE),
+    **dict.fromkeys((17, 27, 36, 50, 52, 57), MONTH),
+    **dict.fromkeys((18, 19, 20, 21, 32, 33, 34, 35, 45, 47, 55, 56), TIME),
     22: DATE_TIME,
 }
 # Quoted text, a sign kept or repeated, colours and countries in brackets: nothing that is a date.
-_ASIDE = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
+_ASIDE = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
+_ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)  # hours beyond a day: no time of a day
 _ZEROS = re.compile("0{2,18}")
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 - days of a calendar, without a place
 _YEARS_1904 = 1462  # days that sheets of the 1904 calendar count from later
@@ -45,6 +46,8 @@ class Looks:
         moment = _DAY_ZERO + timedelta(seconds=round(days * 86_400))
         if look == TIME or (value < 1 and not self.shift):
             return Cell(f"{moment:%H:%M}")
+        if look == YEAR:
+            return Cell(f"{moment.year}年")
         if look == MONTH:
             return Cell(f"{moment.year}年{moment.month}月")
         has_time = look == DATE_TIME and moment.time() != moment.min.time()
@@ -56,6 +59,8 @@ def look_of(number: int, code: str | None) -> int | str:
     """The look of a format by its number, or by its code if the workbook has one for it."""
     if code is None:
         return _LOOKS.get(number, GENERAL)
+    if _ELAPSED.search(code):
+        return GENERAL
     code = _ASIDE.sub("", code.split(";")[0]).lower()
     if _ZEROS.fullmatch(code):
         return code
@@ -67,7 +72,7 @@ def look_of(number: int, code: str | None) -> int | str:
     if "d" in code:
         return DATE_TIME if has_time else DATE
     if "y" in code:
-        return MONTH if "m" in code else DATE
+        return MONTH if "m" in code else YEAR
     if has_time:
         return TIME
     return MONTH if "m" in code else GENERAL

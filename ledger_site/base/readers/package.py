@@ -4,7 +4,7 @@ import posixpath
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pyexpat import ExpatError, ParserCreate
+from pyexpat import ParserCreate
 from typing import BinaryIO
 from xml.etree import ElementTree
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
@@ -19,7 +19,6 @@ PIECE = 1 << 18  # bytes parsed at once
 SUSPICIOUS_SIZE, SUSPICIOUS_RATIO = 32 << 20, 250
 MB = 1 << 20
 
-BAD_XML = (ExpatError, ElementTree.ParseError)
 HAS_DTD = "文件内部含有 DTD 声明，不是 Excel、WPS 或 Word 保存的文件，为安全起见不读取"
 HAS_MACROS = "文件含有宏，不能导入，请在 Excel 或 WPS 中另存为不带宏的 .xlsx（或 .docx）后再导入"
 IS_LOCKED = "文件设有打开密码，请取消密码后另存，再导入"
@@ -135,8 +134,7 @@ class Package:
                 return found
             if len(start) > MOST_HEAD:
                 raise Unreadable(DAMAGED)
-        # Nothing in the root: nothing comes after its opening.
-        return root_of(start, is_whole=True) or Root(start, b"", "")
+        raise Unreadable(DAMAGED)
 
     def items(self, root: Root, chunks: Iterator[bytes], tag: bytes) -> Iterator:
         """Elements `tag`, which come one after another, in pieces that never fill the memory.

@@ -156,7 +156,7 @@ def row_of(
             f"工作表“{sheet}”的 {letter(len(cells) - 1)}{number} 单元格还有内容，"
             f"表格超过{MOST_COLUMNS}列，请把台账部分复制到新的 .xlsx 后再导入"
         )
-    if any(len(cell) > LONGEST_TEXT for cell in cells):
+    if max(map(len, cells), default=0) > LONGEST_TEXT:
         raise Unreadable(f"工作表“{sheet}”第{number}行有超过{LONGEST_TEXT}字的单元格，请检查文件")
     is_empty = not any(map(has_content, cells))
     merges.spread(number, cells)

@@ -108,7 +108,7 @@ class Workbook:
         for chunk in self.package.chunks(part):
             rest += chunk
             if start is None:
-                if found := _ROWS.search(rest):
+                if found := _mark(rest, is_end=False):
                     head += rest[: found.start()]
                     opened_to = rest.find(b">", found.end() - 1) + 1
                     if not opened_to:
@@ -125,8 +125,7 @@ class Workbook:
             elif end is not None:
                 tail += chunk
             if start is not None and end is None:
-                found = next((m for m in _ROWS.finditer(rest) if m[1]), None)
-                if found:
+                if found := _mark(rest, is_end=True):
                     end = seen + found.start()
                     tail += rest[rest.find(b">", found.start()) + 1 :]
                 else:
@@ -135,7 +134,10 @@ class Workbook:
             if len(head) + len(tail) > MOST_TREE:
                 raise Unreadable(DAMAGED)
         if start is None:
-            return _Frame(tree_of(bytes(head + rest)), 0, 0)
+            tree = tree_of(bytes(head + rest))
+            if any(local(child.tag) == "sheetData" for child in tree):
+                raise Unreadable(DAMAGED)  # written in a way that was not found: never no rows
+            return _Frame(tree, 0, 0)
         if end is None:
             raise Unreadable(DAMAGED)
         return _Frame(tree_of(bytes(head + tail)), start, end)
@@ -147,6 +149,12 @@ class Workbook:
                 return
             yield chunk[max(frame.start - at, 0) : frame.end - at]
             at += len(chunk)
+
+
+def _mark(content: bytes, *, is_end: bool) -> re.Match | None:
+    if b"sheetData" not in content:  # much quicker than the pattern
+        return None
+    return next((mark for mark in _ROWS.finditer(content) if bool(mark[1]) == is_end), None)
 
 
 # ---------------------------------------------------------------- beside the rows
@@ -173,7 +181,7 @@ def _hidden_columns(frame: Element) -> frozenset[int]:
             for column in group:
                 if column.get("hidden") in _TRUE or column.get("width") == "0":
                     last = min(int(column.get("max", 0)), MOST_COLUMNS)
-                    hidden.update(range(int(column.get("min", 1)) - 1, last))
+                    hidden.update(range(max(int(column.get("min", 1)), 1) - 1, last))
     return frozenset(hidden)
 
 
@@ -228,6 +236,8 @@ class _Text:
         self.t, self.r = f"{namespace}t", f"{namespace}r"
 
     def __call__(self, element: Element) -> str:
+        if len(element) == 1 and element[0].tag == self.t:
+            return unescaped(element[0].text or "")
         parts = []
         for child in element:
             if child.tag == self.t:
@@ -251,7 +261,7 @@ class _Cells:
 
     def __call__(self, row: Element, sheet: str) -> list[str]:
         cells: list[str] = []
-        columns, c = self.columns, self.c
+        columns, strings, c, v = self.columns, self.strings, self.c, self.v
         count, far = 0, ""
         for element in row:
             if element.tag != c:
@@ -261,7 +271,11 @@ class _Cells:
             if column < count:
                 raise Unreadable(DAMAGED)
             count = column + 1
-            cell = self._cell(element)
+            kind = element.get("t")
+            if kind == "s" and len(element) == 1 and element[0].text and element[0].tag == v:
+                cell = strings[int(element[0].text)]  # most cells
+            else:
+                cell = self._cell(element, kind)
             if column >= MOST_COLUMNS:
                 # Not kept: a blank cell in the last corner is common, and no table is so wide.
                 if cell.strip():
@@ -277,8 +291,8 @@ class _Cells:
             )
         return cells
 
-    def _cell(self, element: Element) -> str:
-        value, has_formula, kind = None, False, element.get("t")
+    def _cell(self, element: Element, kind: str | None) -> str:
+        value, has_formula = None, False
         for child in element:
             tag = child.tag
             if tag == self.v:
@@ -310,6 +324,6 @@ class _Cells:
         if style:
             number = int(style)
             look = self.styles[number] if number < len(self.styles) else GENERAL
-        if look == GENERAL and value.isdigit() and len(value) < 16:
+        if look == GENERAL and value.isascii() and value.isdigit() and len(value) < 16:
             return Cell(value, "number")
         return self.looks.show(float(value), look)
