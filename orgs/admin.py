@@ -9,13 +9,12 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
-from django.db.models import Q
-from django.utils import timezone
 
 from ledger_site.base import trail
 from ledger_site.base.admin import Listed, ReadOnly
+from ledger_site.base.importing import Importing
 
-from . import services
+from . import resources, services
 from .choices import Role
 from .models import Appointment, Category, FormerName, Organization, User
 
@@ -68,6 +67,17 @@ class Kept:
         return super().has_add_permission(request) or manages(request)
 
 
+class Imported(Importing):
+    """Tables are imported by superusers anywhere, by 管理 within the own subtree."""
+
+    def has_import_permission(self, request):
+        return request.user.is_superuser or manages(request)
+
+    def get_import_resource_kwargs(self, request, **kwargs):
+        within = None if request.user.is_superuser else request.post
+        return {"by": doer(request), "within": within}
+
+
 class Audited(Undeletable):
     """Each change of a form is one event with old and new."""
 
@@ -95,13 +105,17 @@ def _plain(value):
 
 
 @admin.register(Category)
-class CategoryAdmin(Audited, admin.ModelAdmin):
+class CategoryAdmin(Imported, Audited, admin.ModelAdmin):
     audit_kind = "category"
+    resource_classes = (resources.CategoryResource,)
     list_display = ("name", "code", "parent", "sheet_row", "order")
     search_fields = ("name", "code")
 
     def has_view_permission(self, request, obj=None):
         return super().has_view_permission(request, obj) or manages(request)  # to choose from
+
+    def has_import_permission(self, request):
+        return request.user.is_superuser  # they are everybody's
 
     def get_readonly_fields(self, request, obj=None):
         return ("code",) if obj else ()
@@ -133,8 +147,9 @@ class OrganizationForm(forms.ModelForm):
 
 
 @admin.register(Organization)
-class OrganizationAdmin(Kept, Audited, admin.ModelAdmin):
+class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
     audit_kind = "organization"
+    resource_classes = (resources.OrganizationResource,)
     form = OrganizationForm
     list_display = ("name", "code", "kind", "category", "is_rated", "closed_on")
     list_filter = ("kind", "category", "is_rated")
@@ -168,7 +183,7 @@ class OrganizationAdmin(Kept, Audited, admin.ModelAdmin):
         return records.own_and_below(post)
 
     def has_add_permission(self, request):
-        return False  # a new one is put into the tree by import_orgs
+        return False  # a new one is put into the tree by an import
 
     def save_model(self, request, obj, form, change):
         """A new name keeps the old one, by which sheets still find the organization."""
@@ -207,8 +222,9 @@ class AppointmentForm(forms.ModelForm):
 
 
 @admin.register(Appointment)
-class AppointmentAdmin(Kept, Audited, admin.ModelAdmin):
+class AppointmentAdmin(Imported, Kept, Audited, admin.ModelAdmin):
     audit_kind = "appointment"
+    resource_classes = (resources.AppointmentResource,)
     form = AppointmentForm
     list_display = ("user", "organization", "role", "is_ledger_clerk", "started_on", "ended_on")
     list_filter = ("role", "is_ledger_clerk")
@@ -244,8 +260,9 @@ class AccountChangeForm(UserChangeForm):
 
 
 @admin.register(User)
-class AccountAdmin(Kept, Audited, UserAdmin):
+class AccountAdmin(Imported, Kept, Audited, UserAdmin):
     audit_kind = "user"
+    resource_classes = (resources.UserResource,)
     form, add_form = AccountChangeForm, AccountForm
     list_display = ("username", "full_name", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff")
@@ -263,13 +280,7 @@ class AccountAdmin(Kept, Audited, UserAdmin):
     )
 
     def scope(self, records, post):
-        """Accounts that work in the subtree alone, and new ones; never those of administrators."""
-        elsewhere = Appointment.objects.filter(
-            Q(ended_on=None) | Q(ended_on__gt=timezone.localdate())
-        ).exclude(organization__in=Organization.objects.own_and_below(post))
-        return records.filter(is_staff=False, is_superuser=False).exclude(
-            pk__in=elsewhere.values("user")
-        )
+        return records.kept_by(post)
 
     def has_change_permission(self, request, obj=None):
         """Whoever could set a superuser's password would be one."""

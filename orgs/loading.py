@@ -1,11 +1,12 @@
 """Organizations from a table: every error with its line, or everything loaded."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledger_site.base.db import snapshot
-from ledger_site.base.reading import Unreadable, read
+from ledger_site.base.reading import Row, Unreadable, read
 from ledger_site.base.trail import WithoutUnit
 
 from . import tree
@@ -14,6 +15,15 @@ from .models import Category, Organization
 
 REQUIRED = ("code", "parent_code", "name", "kind", "category")
 OPTIONAL = ("short_name", "is_rated")
+HEADINGS = {  # a table may have these words as its head instead
+    "code": "代码",
+    "parent_code": "上级代码",
+    "name": "名称",
+    "kind": "组织类型",
+    "category": "领域类别",
+    "short_name": "简称",
+    "is_rated": "纳入定级",
+}
 YES, NO = {"1", "是", "true", "TRUE"}, {"0", "否", "false", "FALSE"}
 
 
@@ -29,9 +39,11 @@ class Rejected(Exception):
 class _Line:
     number: int
     values: dict[str, str]
+    headings: dict[str, str]  # as the table has them
 
     def error(self, name: str, message: str) -> str:
-        return f"第{self.number}行 {name} “{self.values.get(name, '')}”：{message}"
+        heading = self.headings.get(name, name)
+        return f"第{self.number}行 {heading} “{self.values.get(name, '')}”：{message}"
 
 
 def import_organizations(path: Path, *, by=None) -> tree.Loaded:
@@ -40,49 +52,61 @@ def import_organizations(path: Path, *, by=None) -> tree.Loaded:
     Columns code, parent_code, name, kind, category and optional short_name, is_rated (default:
     党支部 1, others 0). Raises `Rejected` with all errors of the file at once.
     """
-    lines, errors = _read(path)
+    try:
+        return load_rows(read(path)[0].rows, by=by or WithoutUnit())
+    except Unreadable as error:
+        raise Rejected([str(error)]) from None
+
+
+def load_rows(rows: Iterable[Row], *, by, within=None, records_each: bool = False) -> tree.Loaded:
+    """Load the rows of a table, its head first. Raises `Rejected` as `import_organizations`.
+
+    `within`: a post beyond whose own unit and subtree nothing is touched or named. `records_each`
+    as `tree.load` takes it.
+    """
+    lines, errors = _read(iter(rows))
     specs = _parse(lines, errors)
-    _check_tree(lines, errors)
+    _check_tree(lines, errors, within)
     if not errors and not lines:
         errors.append("文件中没有党组织，请检查内容")
     if errors:
         raise Rejected(errors)
     try:
-        return tree.load(specs, by=by or WithoutUnit())
+        return tree.load(specs, by=by, records_each=records_each)
     except tree.StructureError as error:
         raise Rejected([str(error)]) from None
 
 
-def _read(path: Path) -> tuple[list[_Line], list[str]]:
-    try:
-        rows = iter(read(path)[0].rows)
-        head = [cell.strip() for cell in next(rows).cells]
-        missing = [name for name in REQUIRED if name not in head]
-        unknown = [name for name in head if name not in REQUIRED + OPTIONAL]
-        repeated = sorted({name for name in head if head.count(name) > 1})
-        errors = []
-        if missing:
-            errors.append(f"第1行缺少列 {'、'.join(missing)}，请补上表头")
-        if unknown:
-            errors.append(f"第1行有不认识的列 {'、'.join(unknown)}，请删除或改名")
-        if repeated:
-            errors.append(f"第1行的列 {'、'.join(repeated)} 重复，请只留一列")
-        if errors:
-            raise Rejected(errors)
-        lines = []
-        for row in rows:
-            if not any(cell.strip() for cell in row.cells):
-                continue
-            if len(row.cells) != len(head):
-                errors.append(
-                    f"第{row.number}行有{len(row.cells)}格，表头有{len(head)}列，请检查逗号和引号"
-                )
-                continue
-            cells = [cell.replace("\x00", "").strip() for cell in row.cells]
-            lines.append(_Line(row.number, dict(zip(head, cells, strict=True))))
-        return lines, errors
-    except Unreadable as error:
-        raise Rejected([str(error)]) from None
+def _read(rows) -> tuple[list[_Line], list[str]]:
+    written = [cell.strip() for cell in next(rows).cells]
+    names = {heading: name for name, heading in HEADINGS.items()}
+    head = [names.get(cell, cell) for cell in written]
+    is_chinese = any(cell in names for cell in written)
+    missing = [name for name in REQUIRED if name not in head]
+    unknown = [name for name in head if name not in REQUIRED + OPTIONAL]
+    repeated = sorted({name for name in head if head.count(name) > 1})
+    errors = []
+    if missing:
+        said = [HEADINGS[name] if is_chinese else name for name in missing]
+        errors.append(f"第1行缺少列 {'、'.join(said)}，请补上表头")
+    if unknown:
+        errors.append(f"第1行有不认识的列 {'、'.join(unknown)}，请删除或改名")
+    if repeated:
+        errors.append(f"第1行的列 {'、'.join(repeated)} 重复，请只留一列")
+    if errors:
+        raise Rejected(errors)
+    lines, headings = [], dict(zip(head, written, strict=True))
+    for row in rows:
+        if not any(cell.strip() for cell in row.cells):
+            continue
+        if len(row.cells) != len(head):
+            errors.append(
+                f"第{row.number}行有{len(row.cells)}格，表头有{len(head)}列，请检查逗号和引号"
+            )
+            continue
+        cells = [cell.replace("\x00", "").strip() for cell in row.cells]
+        lines.append(_Line(row.number, dict(zip(head, cells, strict=True)), headings))
+    return lines, errors
 
 
 def _parse(lines: list[_Line], errors: list[str]) -> list[tree.Line]:
@@ -105,7 +129,7 @@ def _parse(lines: list[_Line], errors: list[str]) -> list[tree.Line]:
             found.append(line.error("category", f"只能是{'、'.join(categories)}"))
         rated = values.get("is_rated", "")
         if rated and rated not in YES | NO:
-            found.append(line.error("is_rated", "只能填 1 或 0"))
+            found.append(line.error("is_rated", "只能填 1（是）或 0（否）"))
         if not found:
             specs.append(
                 tree.Line(
@@ -122,7 +146,7 @@ def _parse(lines: list[_Line], errors: list[str]) -> list[tree.Line]:
     return specs
 
 
-def _check_tree(lines: list[_Line], errors: list[str]) -> None:
+def _check_tree(lines: list[_Line], errors: list[str], within) -> None:
     """Duplicates, unknown superiors and circles within the file, each with its lines."""
     by_code, siblings = {}, defaultdict(list)
     for line in lines:
@@ -131,16 +155,30 @@ def _check_tree(lines: list[_Line], errors: list[str]) -> None:
             errors.append(line.error("code", f"与第{by_code[code].number}行重复，请只留一行"))
             continue
         by_code[code] = line
-    stored = dict(Organization.objects.values_list("code", "parent__code"))
-    has_root = any(parent is None for code, parent in stored.items() if code not in by_code)
+    reached = Organization.objects.all()
+    if within is not None:
+        reached = reached.own_and_below(within)
+        _check_codes(lines, errors, reached)
+    stored, closed = {}, set()
+    for code, parent, closed_on in reached.values_list("code", "parent__code", "closed_on"):
+        stored[code] = parent
+        if closed_on:
+            closed.add(code)
+    has_root = within is not None or any(
+        parent is None for code, parent in stored.items() if code not in by_code
+    )
     for line in lines:
         code, parent = line.values["code"], line.values["parent_code"]
         if parent == code and code:
             errors.append(line.error("parent_code", "上级不能是自己"))
+        elif parent and stored.get(code) == parent:
+            pass  # where it is; of the own unit of `within`, the superior is not looked at
         elif parent and parent not in by_code and parent not in stored:
             errors.append(line.error("parent_code", "文件和系统中都没有这个上级代码，请核对"))
+        elif parent in closed:
+            errors.append(line.error("parent_code", "这个上级已撤销，不能再设下级"))
         elif not parent and code:
-            if has_root:
+            if has_root and not (within is not None and code in stored and not stored[code]):
                 errors.append(line.error("parent_code", "只能有一个最高级党组织，请填写上级代码"))
             has_root = True
         siblings[parent, line.values["name"]].append(line)
@@ -156,6 +194,18 @@ def _check_tree(lines: list[_Line], errors: list[str]) -> None:
             code = by_code[code].values["parent_code"] if code in by_code else stored.get(code)
         if code and code == line.values["code"] and len(seen) > 1:
             errors.append(line.error("parent_code", "上级关系成环，请核对上级代码"))
+
+
+def _check_codes(lines: list[_Line], errors: list[str], reached) -> None:
+    """Codes of organizations beyond reach are no more than taken."""
+    codes = {line.values["code"] for line in lines}
+    taken = Organization.objects.filter(code__in=codes).exclude(pk__in=reached.values("pk"))
+    taken = set(taken.values_list("code", flat=True))
+    errors.extend(
+        line.error("code", "代码已被占用，或不在您管理的范围内")
+        for line in lines
+        if line.values["code"] in taken
+    )
 
 
 def _check_stored_names(lines: list[_Line], errors: list[str]) -> None:

@@ -11,7 +11,7 @@ from mptt.models import MPTTModel, TreeForeignKey
 
 from .choices import Kind, Role
 from .names import initials_of
-from .querysets import AppointmentQuerySet, OrganizationQuerySet
+from .querysets import AppointmentQuerySet, OrganizationQuerySet, UserQuerySet
 
 PLACE_IN_TREE = frozenset({"parent", "lft", "rght", "level", "tree_id"})
 
@@ -209,7 +209,7 @@ class FormerName(models.Model):
         return self.name
 
 
-class UserManager(BaseUserManager):
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):
     def create_user(self, username, password=None, **fields):
         """Make a user; without a password the account can't sign in until one is set."""
         user = self.model(username=username, **fields)

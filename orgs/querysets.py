@@ -85,6 +85,23 @@ class OrganizationQuerySet(TreeQuerySet):
         return appointments.filter(organization=OuterRef("pk"), **values)
 
 
+class UserQuerySet(QuerySet):
+    def kept_by(self, post):
+        """Accounts that work in the post's subtree alone, and new ones: those that 管理 maintains.
+
+        Never those of administrators.
+        """
+        if post is None:
+            return self.none()
+        appointments = self.model.appointments.rel.related_model
+        units = appointments.organization.field.related_model.objects.own_and_below(post)
+        today = timezone.localdate()
+        in_force = appointments.objects.filter(Q(ended_on=None) | Q(ended_on__gt=today))
+        elsewhere = in_force.exclude(organization__in=units)
+        users = self.filter(is_staff=False, is_superuser=False)
+        return users.exclude(pk__in=elsewhere.values("user"))
+
+
 class AppointmentQuerySet(QuerySet):
     def active(self):
         """Appointments in force today."""

@@ -1,6 +1,9 @@
 """Writes of this app that touch no structure."""
 
-from django.db import transaction
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models, transaction
 from django.utils import timezone
 
 from ledger_site.base import trail
@@ -17,6 +20,38 @@ def ensure_categories(**kwargs) -> None:
         for order, (code, name) in enumerate(CATEGORIES, 1)
         if code not in there
     )
+
+
+@transaction.atomic
+def write(record: models.Model, values: Mapping[str, Any], *, kind: str, by) -> dict[str, list]:
+    """Make a record or change it, and leave the event; what changed as name → old, new.
+
+    Nothing that is the same is written. Raises `ValidationError` as the model's own checks do.
+    For categories and users: an organization has its place in the tree, an appointment begins and
+    ends.
+    """
+    is_new = record._state.adding
+    changes = {
+        name: [None if is_new else getattr(record, name), value]
+        for name, value in values.items()
+        if is_new or getattr(record, name) != value
+    }
+    if not changes:
+        return {}
+    for name, value in values.items():
+        setattr(record, name, value)
+    record.full_clean()
+    record.save()
+    plain = {name: [_plain(old), _plain(new)] for name, (old, new) in changes.items()}
+    act = trail.Act(kind, record.pk, getattr(record, "code", ""), str(record), data=plain)
+    trail.record(*(("insert", "新建") if is_new else ("change", "修改")), [act], by=by)
+    return changes
+
+
+def _plain(value):
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
 
 
 @transaction.atomic

@@ -8,16 +8,17 @@ seconds, where mptt's `rebuild` needs minutes).
 
 from collections import defaultdict
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from ledger_site.base import trail
 from ledger_site.base.db import analyzed, copy_rows, reserved_keys, retried, update_integers
 
 from .choices import Kind
-from .models import Organization, SearchText
+from .models import FormerName, Organization, SearchText
 from .names import initials_of, place_of, short_name_of
 
 MAX_DEPTH = 12  # levels below the root; the cycles' paths hold four digits a level
@@ -141,6 +142,8 @@ class Loaded:
     new_count: int
     changed_count: int
     same_count: int
+    # By code, {} for a new one, else what changed: name of the field → old, new.
+    outcomes: dict[str, dict[str, list]]
 
 
 @dataclass(slots=True)
@@ -179,6 +182,7 @@ class _Node:
     organization: _Record
     parent: "_Node | None" = None
     numbers: tuple = ()
+    changes: dict[str, list] = field(default_factory=dict)
 
 
 NUMBERS = ("lft", "rght", "level", "tree_id")
@@ -188,12 +192,13 @@ PIECE = 5000
 
 @retried
 @transaction.atomic
-def load(lines: list[Line], *, by) -> Loaded:
+def load(lines: list[Line], *, by, records_each: bool = False) -> Loaded:
     """Insert and change any number of organizations at once, parents anywhere in the list.
 
     New organizations stand after their siblings, in the order of the list. The same list twice
     changes nothing. Raises `StructureError` where the result would be no tree: an unknown
-    superior, a circle, too deep. Nothing is written then. An empty list is no change.
+    superior, a circle, too deep. Nothing is written then. An empty list is no change. New ones
+    leave one event together, or with `records_each` one each.
     """
     lock()
     stored = Organization.objects.order_by("tree_id", "lft").values_list(*RECORD)
@@ -218,6 +223,8 @@ def load(lines: list[Line], *, by) -> Loaded:
             raise StructureError(f"“{line.name}”（{line.code}）的上级 {line.parent_code} 不存在")
         moved = id(node) in is_new or node.parent is not parent
         if moved:
+            if id(node) not in is_new:
+                node.changes["parent"] = [_code_of(node.parent), _code_of(parent)]
             key = id(parent) if parent else None
             last_order[key] += 1
             node.organization.order = last_order[key]
@@ -228,21 +235,42 @@ def load(lines: list[Line], *, by) -> Loaded:
     _write(new, order)
     _rewrite(changed)
     analyzed(Organization, SearchText, rows=len(new) + len(changed))
-    acts = [_act(node.organization) for node in changed]
+    acts = [_act(node.organization, **node.changes) for node in changed]
     if acts:
         trail.record("change", "批量修改党组织", acts, by=by)
     if new:
-        summary = trail.Act("organization", None, "", "", data={"count": len(new)})
-        trail.record("load", "批量导入党组织", [summary], by=by)
-    return Loaded(len(new), len(changed), len(lines) - len(new) - len(changed))
+        loaded = [trail.Act("organization", None, "", "", data={"count": len(new)})]
+        if records_each:
+            loaded = [_act(node.organization) for node in new]
+        trail.record("load", "批量导入党组织", loaded, by=by)
+    outcomes = {node.organization.code: node.changes for node in changed}
+    if records_each:
+        outcomes |= {node.organization.code: {} for node in new}
+    return Loaded(len(new), len(changed), len(lines) - len(new) - len(changed), outcomes)
+
+
+def _code_of(node: _Node | None) -> str | None:
+    return node and node.organization.code
 
 
 def _rewrite(changed: list[_Node]) -> None:
+    """Store what the lines changed; names that were given up are kept as former ones."""
     records = {node.organization.pk: node.organization for node in changed}
-    organizations = Organization.objects.in_bulk(records)
+    organizations, former = Organization.objects.in_bulk(records), []
     for pk, organization in organizations.items():
+        old = (organization.name, organization.short_name)
+        if old != (records[pk].name, records[pk].short_name):
+            former.append(
+                FormerName(
+                    organization=organization,
+                    name=old[0],
+                    short_name=old[1],
+                    ended_on=timezone.localdate(),
+                )
+            )
         for name in REWRITTEN:
             setattr(organization, name, getattr(records[pk], name))
+    FormerName.objects.bulk_create(former, batch_size=BATCH)
     Organization.objects.bulk_update(
         organizations.values(),
         sorted(name.removesuffix("_id") for name in REWRITTEN),
@@ -274,6 +302,10 @@ def _take(line: Line, node: _Node, *, moved: bool) -> bool:
         organization.short_name = short_name_of(line.name, places)
     if organization.short_name != old.short_name or not organization.initials:
         organization.initials = initials_of(organization.short_name)
+    if organization.pk is not None:
+        for name in ("name", "short_name", "kind", "category_id", "is_rated"):
+            if getattr(old, name) != getattr(organization, name):
+                node.changes[name] = [getattr(old, name), getattr(organization, name)]
     return moved or organization != old
 
 

@@ -35,6 +35,18 @@ class Field:
     def labels(self) -> dict[str, str]:
         return dict(self.choices.choices)
 
+    @cached_property
+    def values_by_label(self) -> dict[str, str]:
+        return {label: value for value, label in self.labels.items()} if self.choices else {}
+
+    def as_value(self, text: str) -> str:
+        """A text as forms hold it: a choice by its value, though its word was typed."""
+        return self.values_by_label.get(text, text)
+
+    def as_label(self, text: str) -> str:
+        """The opposite of `as_value`: as people write it."""
+        return self.labels.get(text, text) if self.choices else text
+
     def show(self, value) -> str:
         """The value as a page or a sheet shows it; unknown is empty."""
         if value is None:

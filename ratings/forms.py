@@ -14,7 +14,7 @@ from django import forms
 from . import columns, parsers
 from .checks import EXPLAINED
 from .choices import Grade, Venue
-from .columns import COLUMNS, COUNTS, FACTS, PLAN, REPORTED, REPORTED_NAMES
+from .columns import COLUMNS, COUNTS, FACTS, FIELDS, PLAN, REPORTED, REPORTED_NAMES
 from .workflow import Decision
 
 LONGEST_KEPT = 20_000  # characters of a text that can't be read and is kept for whoever typed it
@@ -101,9 +101,10 @@ class BaseRowForm(forms.Form):
         return json.dumps(self.initial, ensure_ascii=False)
 
     def typed(self) -> dict[str, str]:
-        """Texts as sent, by identifier, of the open fields that were sent at all."""
+        """Texts as sent, by identifier, of the open fields that were sent at all; a choice that
+        was typed as its word is its value."""
         return {
-            name: parsers.clean(str(self.data[name]))
+            name: FIELDS[name].as_value(parsers.clean(str(self.data[name])))
             for name in self.fields
             if name in self.data and name in self.open_names
         }

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from . import converters  # noqa: F401 - registers <cycle:…>
-from .views import cycles, figures, ledger, reports, review, rows
+from .views import cycles, figures, grid, ledger, reports, review, rows
 
 app_name = "ratings"
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("report/<int:pk>/version/<int:number>/", reports.version, name="version"),
     path("report/<int:pk>/fill/", rows.fill, name="fill"),
     path("report/<int:pk>/autosave/", rows.autosave, name="autosave"),
+    path("report/<int:pk>/grid/", grid.autosave, name="grid_row"),
     path("report/<int:pk>/preview/", rows.preview, name="preview"),
     path("report/<int:pk>/hand-in/", reports.hand_in, name="hand_in"),
     path("report/<int:pk>/move/<slug:action>/", reports.move, name="move"),
@@ -19,6 +20,7 @@ urlpatterns = [
     path("report/<int:pk>/recount/", figures.recount, name="recount"),
     path("report/<int:pk>/download/<str:form>/", figures.download, name="download"),
     path("<cycle:cycle>/mine/", reports.mine, name="mine"),
+    path("<cycle:cycle>/grid/", grid.grid, name="grid"),
     path("<cycle:cycle>/review/", review.queue, name="queue"),
     path("<cycle:cycle>/review/batch/", review.batch, name="batch"),
     path("<cycle:cycle>/remind/", review.remind, name="remind"),

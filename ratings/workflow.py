@@ -231,12 +231,12 @@ def open_to(report: Report, by) -> list[str]:
 
 
 def check_not_under_excused(report: Report) -> None:
-    refusal = _under_excused([report]).get(report.pk)
+    refusal = under_excused([report]).get(report.pk)
     if refusal:
         raise TransitionRefused(refusal)
 
 
-def _under_excused(reports: list[Report]) -> dict[int, str]:
+def under_excused(reports: list[Report]) -> dict[int, str]:
     """By report, why nothing of it is handed in; only those of one cycle that lie under 免报."""
     paths = {path for report in reports for path in ancestors(report.path)}
     cycle = reports[0].cycle_id if reports else None
@@ -452,7 +452,7 @@ class _Needs:
 
     def __init__(self, reports: list[Report], action: str):
         self.action = action
-        self.excused = _under_excused(reports)
+        self.excused = under_excused(reports)
         if action == "submit":
             self.namesakes = namesakes_of([report for report in reports if report.counts_row])
             self.blocking = blocking([report for report in reports if report.has_subordinates])

@@ -105,6 +105,7 @@ def addresses():
         ("ratings:version", ("branch", 1), "GET", ROW),
         ("ratings:fill", row, "GET POST", ROW),
         ("ratings:autosave", row, "POST", ROW),
+        ("ratings:grid_row", row, "POST", ROW),
         ("ratings:preview", row, "GET", ROW),
         ("ratings:hand_in", row, "GET POST", ROW),
         *moves,
@@ -114,6 +115,7 @@ def addresses():
         ("ratings:recount", row, "GET", ROW),
         *downloads,
         ("ratings:mine", (LABEL,), "GET", EVERYONE),
+        ("ratings:grid", (LABEL,), "GET", EVERYONE),
         ("ratings:queue", (LABEL,), "GET", EVERYONE),
         ("ratings:batch", (LABEL,), "POST", EVERYONE),
         ("ratings:remind", (LABEL,), "POST", EVERYONE),
@@ -192,6 +194,7 @@ def test_an_address_answers_whom_it_should_and_does_not_exist_for_others(
 WRITES = [
     ("ratings:fill", ("branch",)),
     ("ratings:autosave", ("branch",)),
+    ("ratings:grid_row", ("branch",)),
     ("ratings:hand_in", ("branch",)),
     ("ratings:review", ("branch",)),
     ("ratings:due", ("branch",)),

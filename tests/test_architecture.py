@@ -47,6 +47,7 @@ FILES = (
     "loading",
     "playing",
     "forms",
+    "resources",
     "views",
     "urls",
     "admin",

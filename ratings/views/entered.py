@@ -2,6 +2,8 @@
 
 from datetime import date
 
+from django.http import QueryDict
+
 from .. import parsers
 
 STALE = -1  # a token no report ever has
@@ -26,6 +28,12 @@ def is_number(text: str) -> bool:
 def text_of(request, name: str = "reason") -> str:
     """A text of the form without control characters, cut where it is longer than anyone types."""
     return parsers.clean(request.POST.get(name, ""))[:LONGEST_REASON]
+
+
+def query_of(request) -> str:
+    """The filters and place of the list a form was sent from, "?" before them; "" without."""
+    query = QueryDict(request.POST.get("query", "")[:LONGEST_REASON].removeprefix("?")).urlencode()
+    return f"?{query}" if query else ""
 
 
 def day_of(request, name: str) -> date | None:

@@ -10,10 +10,12 @@ from ledger_site.base.paging import page_of
 from orgs.models import Category
 
 from .. import sight
+from ..choices import Form
 from ..columns import COLUMNS, FIELDS
 from ..filters import LedgerFilters, unit_choices
 from ..models import Report
 from ..querysets import STEP, below
+from . import showing
 from .finding import visible_cycle
 
 DIRECT = "直接下级"
@@ -33,6 +35,7 @@ LONG = frozenset({"basic_info", "features", "problems", "measures"})
 PERSONS = frozenset(
     {"secretary_name", "first_secretary_name", "contact_leader", "responsible_name"}
 )
+FULL = list(showing.columns_of(Form.ANNEX3))[1:]  # the name of the organization left out
 TARGET = "proposed_target"  # the column shows what was decided, before that what is proposed
 
 
@@ -68,7 +71,8 @@ def ledger(request, cycle):
             "filters": filters,
             "is_full": is_full,
             "full_hidden": [{"name": "view", "value": "full"}],
-            "head": _head() if is_full else [label for _, label in COMPACT],
+            "head": showing.head_of(FULL) if is_full else [label for _, label in COMPACT],
+            "name_heading": COLUMNS[0].heading,
             "width": len(COLUMNS) if is_full else len(COMPACT) + 1,
             "groups": [
                 {"name": name, "rows": [_row(one, is_full, post, own) for one in members]}
@@ -102,19 +106,6 @@ def _narrowed(rows, own, chosen, post):
     if "q" in chosen:
         rows = rows.named(chosen["q"])
     return rows
-
-
-def _head() -> dict:
-    """The two-row head of 附件三, the name of the organization left out."""
-    first, second = [], []
-    for group, members in groupby(COLUMNS[1:], key=lambda column: column.group):
-        members = list(members)
-        if group:
-            first.append({"label": group, "span": len(members)})
-            second += [column.heading for column in members]
-        else:
-            first += [{"label": column.heading, "span": 0} for column in members]
-    return {"first": first, "second": second, "name": COLUMNS[0].heading}
 
 
 def grouped(seen, own, directs) -> list[tuple[str, list[sight.Seen]]]:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from ledger_site.base.workflow import TransitionRefused
+from orgs.choices import Role
 
 from .. import services, sight, versions, workflow
 from ..choices import Severity, State
@@ -67,6 +68,10 @@ def report(request, pk):
             "is_near": is_live,
             "actions": actions,
             "may_edit": may_edit,
+            "may_fill_below": is_own
+            and report.has_subordinates
+            and report.cycle.is_open
+            and post.has(Role.FILL),
             "fill_url": fill_url,
             "mark": seen.mark if seen and not is_live else "",
             "excused": _excused_reason(report, seen, post),

@@ -20,7 +20,7 @@ from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
 from ..models import Report
 from . import showing
-from .entered import day_of, is_number, text_of, token_from, token_of
+from .entered import day_of, is_number, query_of, text_of, token_from, token_of
 from .finding import own_report, visible_cycle, visible_report
 from .ledger import clean_path
 
@@ -62,6 +62,7 @@ def queue(request, cycle):
             "pages": page.links,
             "address": request.get_full_path(),
             "may_review": may_review,
+            "may_fill": post.has(Role.FILL) and cycle.is_open,
             "why_not": _why_not(own, cycle, post),
             "late_count": late,
             "late_text": text,
@@ -191,9 +192,7 @@ def _as_declared(report):
 
 def _back(request, cycle) -> str:
     """The queue with the filters it was sent from."""
-    address = reverse("ratings:queue", args=[cycle])
-    query = request.POST.get("query", "")
-    return f"{address}?{query}" if query and "\n" not in query and "\r" not in query else address
+    return reverse("ratings:queue", args=[cycle]) + query_of(request)
 
 
 @require_POST

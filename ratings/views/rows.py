@@ -17,7 +17,7 @@ from ..choices import Form
 from ..columns import COUNTS, FIELDS, REPORTED_NAMES
 from ..forms import EXPLAIN, PARTS, RowForm, texts_of
 from . import showing
-from .entered import token_of
+from .entered import query_of, token_of
 from .finding import visible_report
 
 KEEP = "keep_"  # before a field's name: which side of a conflict is kept
@@ -25,6 +25,7 @@ SAVED = "saved"
 COUNT_NAMES = frozenset(spec.name for spec in COUNTS)
 # Where the save button leads to; anything else stays on the form.
 NEXT = {"preview": "ratings:preview", "hand_in": "ratings:hand_in"}
+GRID = "grid"  # and back to the page of the grid from which the row was sent
 EXPLANATION_LABEL = "情况说明"
 PREFILLED = "系统预填"
 
@@ -38,11 +39,11 @@ def fill(request, pk):
     if refusal:
         messages.error(request, refusal)
         return redirect(report)
-    form = _form(report)
+    form = form_for(report)
     return render(request, "ratings/fill.html", _page(request, report, form))
 
 
-def _form(report, data=None):
+def form_for(report, data=None):
     return RowForm(
         data,
         entry=report.entry,
@@ -59,7 +60,7 @@ def _save(request, report):
     if not report.is_rated:
         messages.error(request, services.why_not_edit(report, request.post))
         return redirect(report)
-    form = _form(report, data)
+    form = form_for(report, data)
     try:
         services.save_row(report, form.change(), by=request.post, token=token_of(request))
     except services.Conflict as conflict:
@@ -70,16 +71,29 @@ def _save(request, report):
     if step:
         return redirect(step, report.pk)
     messages.success(request, "已保存。还没有上报，可以随时再来修改")
-    return redirect("ratings:fill", report.pk)
+    return redirect(_back(request, report))
+
+
+def _back(request, report) -> str:
+    if request.POST.get("next") != GRID:
+        return reverse("ratings:fill", args=[report.pk])
+    return f"{reverse('ratings:grid', args=[report.cycle])}{query_of(request)}#row-{report.pk}"
 
 
 @require_POST
 def autosave(request, pk):
     """Save the whole form as `fill` does, and say what the server made of it."""
+    return autosaved(request, pk, _answer)
+
+
+def autosaved(request, pk, answer):
+    """Save what was sent of a row; `answer(request, report, form, values)` says how the page shows
+    the row now. `values` are the texts that the server completed, by identifier: the page takes
+    them where the field was left alone since."""
     report = visible_report(request, pk)
     if not report.is_rated:
         return JsonResponse({"message": services.why_not_edit(report, request.post)}, status=422)
-    form = _form(report, request.POST)
+    form = form_for(report, request.POST)
     try:
         services.save_row(report, form.change(), by=request.post, token=token_of(request))
     except services.Conflict:
@@ -87,22 +101,28 @@ def autosave(request, pk):
     except TransitionRefused as refusal:
         return JsonResponse({"message": str(refusal)}, status=422)
     report = visible_report(request, pk)
-    fresh, sent = _form(report), form.typed()
-    page = _page(request, report, fresh)
+    fresh, sent = form_for(report), form.typed()
+    values = {
+        name: text
+        for name, text in fresh.initial.items()
+        if name in fresh.open_names and text != sent.get(name, "")
+    }
     return JsonResponse(
         {
             "token": report.token,
             "saved_at": f"{timezone.localtime():%H:%M}",
-            "findings_html": render_to_string("ratings/_findings.html", page),
-            "replace": _replacements(request, page),
-            # What the server completed; the page takes it where the field was left alone since.
-            "values": {
-                name: text
-                for name, text in fresh.initial.items()
-                if name in fresh.open_names and text != sent.get(name, "")
-            },
+            **answer(request, report, fresh, values),
         }
     )
+
+
+def _answer(request, report, form, values) -> dict:
+    page = _page(request, report, form)
+    return {
+        "values": values,
+        "findings_html": render_to_string("ratings/_findings.html", page),
+        "replace": _replacements(request, page),
+    }
 
 
 def _replacements(request, page) -> dict[str, str]:
@@ -128,20 +148,15 @@ def _replacements(request, page) -> dict[str, str]:
 
 def _page(request, report, form) -> dict:
     """The form in the parts of the paper form, each field with its findings."""
-    entry = report.entry
-    for name, value in form.shown.items():
-        setattr(entry, name, value)  # checked as shown, proposals included; not stored
-    found, blanks = showing.split_blanks(showing.findings(report))
+    found, blanks = checked(report, form)
     by_field = {}
     for one in found:
         by_field.setdefault(one["field"], []).append(one)
     for one in found:
         one["is_open"] = one["severity"] == "explain" and not one["explanation"]
     returned = showing.last_return(report)
-    for one in returned["named"] if returned else ():
-        if one["reason"]:  # stands at the field as well
-            said = {"severity": "hint", "message": f"上级退回意见：{one['reason']}"}
-            by_field.setdefault(one["name"], []).insert(0, said)
+    for name, said in said_at(returned).items():  # stands at the field as well
+        by_field.setdefault(name, []).insert(0, said)
     sheet = showing.form_of(report)
     parts = []
     for title, names in PARTS:
@@ -167,10 +182,31 @@ def _page(request, report, form) -> dict:
     }
 
 
+def checked(report, form, namesakes=None) -> tuple[list[dict], list[dict]]:
+    """Findings and blanks of the row as the form shows it, proposals included; nothing is
+    stored."""
+    for name, value in form.shown.items():
+        setattr(report.entry, name, value)
+    return showing.split_blanks(showing.findings(report, namesakes=namesakes))
+
+
+def said_at(returned) -> dict[str, dict]:
+    """What the superior said of single fields when it gave the report back, as findings."""
+    return {
+        one["name"]: {"severity": "hint", "message": f"上级退回意见：{one['reason']}"}
+        for one in (returned["named"] if returned else ())
+        if one["reason"]
+    }
+
+
 def _has(form, name, sheet) -> bool:
     """附件二 has no 第一书记; the field is there only where something stands in it."""
     is_first = name == "first_secretary_name"
     return not is_first or sheet == Form.ANNEX3 or bool(form.initial[name])
+
+
+def prefilled(form, name) -> str:
+    return PREFILLED if name in form.prefilled else ""
 
 
 def _field(form, name, found) -> dict:
@@ -181,7 +217,7 @@ def _field(form, name, found) -> dict:
         # Under its own label, and what asks for an explanation stands above the place for it.
         "findings": [{**one, "label": ""} for one in found if one["severity"] != "explain"],
         "explain": [one for one in found if one["severity"] == "explain"],
-        "prefilled": PREFILLED if name in form.prefilled else "",
+        "prefilled": prefilled(form, name),
         "unit": "人" if spec.widget == "number" else "",
         "is_count": name in COUNT_NAMES,
         "is_short": spec.widget in ("line", "date", "number"),
@@ -218,7 +254,7 @@ def _conflict(request, old, form, text, *, is_closed=False):
     ]
     if not rows and not is_closed:  # a second press of the same button
         messages.success(request, "已保存")
-        return redirect("ratings:fill", report.pk)
+        return redirect(_back(request, report))
     context = {
         "report": report,
         "text": text,
@@ -227,6 +263,8 @@ def _conflict(request, old, form, text, *, is_closed=False):
         "mine": mine | {EXPLAIN + code: text for code, text in written.items()},
         "base": json.dumps(saved, ensure_ascii=False),
         "last": services.last_edit(report),
+        "next": GRID if request.POST.get("next") == GRID else "",
+        "query": query_of(request),
     }
     return render(request, "ratings/conflict.html", context, status=409)
 

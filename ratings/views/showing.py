@@ -51,6 +51,15 @@ def paper(report: Report, row: Mapping[str, Any]) -> dict:
     """The row under the two-row head of its sheet; widths in percent."""
     listed = list(columns_of(form_of(report)))
     width = sum(column.width for column, _ in listed)
+    return {
+        "widths": [round(100 * column.width / width, 1) for column, _ in listed],
+        **head_of(listed),
+        "cells": [cell(c, row) if c.field else report.short_name for c, _ in listed],
+    }
+
+
+def head_of(listed) -> dict[str, list]:
+    """The two-row merged head over these (column, heading)."""
     first, second = [], []
     for group, members in groupby(listed, key=lambda one: one[0].group):
         members = list(members)
@@ -59,12 +68,7 @@ def paper(report: Report, row: Mapping[str, Any]) -> dict:
             second += [heading for _, heading in members]
         else:
             first += [{"label": heading, "span": 0} for _, heading in members]
-    return {
-        "widths": [round(100 * column.width / width, 1) for column, _ in listed],
-        "first": first,
-        "second": second,
-        "cells": [cell(c, row) if c.field else report.short_name for c, _ in listed],
-    }
+    return {"first": first, "second": second}
 
 
 def parts(report: Report, row: Mapping[str, Any]) -> list[dict]:
@@ -114,10 +118,12 @@ def finding(found: Finding, explanations: Mapping[str, str], url: str = "") -> d
     return shown
 
 
-def findings(report: Report, url: str = "") -> list[dict]:
-    """The findings of the live row, worst first; `url` is the page on which its fields are."""
+def findings(report: Report, url: str = "", namesakes=None) -> list[dict]:
+    """The findings of the live row, worst first; `url` is the page on which its fields are,
+    `namesakes` as `workflow.findings_of` takes them."""
     order = list(Severity)
-    found = sorted(workflow.findings_of(report), key=lambda one: order.index(one.severity))
+    found = workflow.findings_of(report, namesakes)
+    found = sorted(found, key=lambda one: order.index(one.severity))
     return [finding(one, report.entry.explanations, url) for one in found]
 
 
@@ -190,12 +196,14 @@ def decided(decision: Mapping[str, Any]) -> str:
 
 def last_return(report: Report) -> dict | None:
     """Why an open report was given back, with the fields named; None where it was not."""
-    if report.state != State.RETURNED:
-        return None
-    move = report.moves.filter(action__in=GIVEN_BACK).first()
-    if move is None:
-        return None
-    return {"move": move, "named": named_in(move)}
+    return last_returns([report]).get(report.pk)
+
+
+def last_returns(reports: Iterable[Report]) -> dict[int, dict]:
+    """As `last_return`, by report, of those that were given back; one query."""
+    returned = [report.pk for report in reports if report.state == State.RETURNED]
+    moves = ReportMove.objects.filter(report__in=returned, action__in=GIVEN_BACK).order_by("pk")
+    return {move.report_id: {"move": move, "named": named_in(move)} for move in moves}
 
 
 def named_in(move: ReportMove) -> list[dict]:

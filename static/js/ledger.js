@@ -1,8 +1,9 @@
 /* What the pages gain from JavaScript; without it everything still works by plain forms.
  *
  *   <form data-autosave="/address/">    saves itself while typing
- *   [data-autosave-status]              says how that goes (aria-live)
- *   [data-findings]                     its content is replaced by findings_html
+ *   [data-autosave-scope]               around the form and fields that stand outside of it (a row)
+ *   [data-autosave-status]              in there, or in the page: says how that goes (aria-live)
+ *   [data-findings]                     in there: its content is replaced by findings_html
  *   <button data-confirm="question">    asks before it acts
  *   <input type=checkbox data-select-all>, [data-select], [data-selected-count]   batch tables
  *   <button data-copy="#id" hidden>     copies the text of #id
@@ -22,22 +23,27 @@
    *   200 {token, saved_at, findings_html, replace: {id: html}, values: {name: text}}  (all optional)
    *   409 {conflict_url}   somebody else saved; the button sends what was typed there
    *   4xx {message}        refused: said, not repeated
-   * Anything else is repeated, later each time. One request at a time, so the token is never stale.
+   * Anything else is repeated, later each time. One request at a time, so the token is never stale;
+   * and few of a page at once, where many rows were pasted. Stored: "ledger:saved" at the scope.
    */
+  const MOST_REQUESTS = 2;
+  let requests = 0;
+
   class Autosave {
     constructor(form) {
       this.form = form;
+      this.scope = form.closest("[data-autosave-scope]") || form;
       this.status =
-        form.querySelector("[data-autosave-status]") ||
+        this.scope.querySelector("[data-autosave-status]") ||
         document.querySelector("[data-autosave-status]");
       this.changes = 0; // edits seen
       this.saved = 0; // edits stored
       this.failures = 0;
       this.stopped = false;
       this.request = null;
-      form.addEventListener("input", () => this.changed());
-      form.addEventListener("change", () => this.changed());
-      form.addEventListener("focusout", () => this.dirty && !this.failures && this.save());
+      this.scope.addEventListener("input", () => this.changed());
+      this.scope.addEventListener("change", () => this.changed());
+      this.scope.addEventListener("focusout", () => this.dirty && !this.failures && this.save());
       form.addEventListener("submit", (event) => this.submit(event));
       window.addEventListener("beforeunload", (event) => {
         if (this.dirty && !this.leaving) {
@@ -79,12 +85,13 @@
     async save() {
       clearTimeout(this.timer);
       if (this.stopped || this.leaving) return;
-      if (this.request) return this.later(500);
+      if (this.request || requests >= MOST_REQUESTS) return this.later(500);
       const upTo = this.changes;
       const abort = new AbortController();
       const limit = setTimeout(() => abort.abort(), 20000);
       this.say("saving", "正在保存…");
       const sent = this.body();
+      requests += 1;
       this.request = fetch(this.form.dataset.autosave, {
         method: "POST",
         body: sent,
@@ -99,6 +106,7 @@
         this.retry();
       } finally {
         clearTimeout(limit);
+        requests -= 1;
         this.request = null;
       }
     }
@@ -132,13 +140,14 @@
       if (token && data.token !== undefined) token.value = data.token;
       this.say("saved", "已自动保存 " + (data.saved_at || ""));
       if (data.findings_html !== undefined) {
-        all("[data-findings]").forEach((place) => (place.innerHTML = data.findings_html));
+        all("[data-findings]", this.scope).forEach((place) => (place.innerHTML = data.findings_html));
       }
       Object.keys(data.replace || {}).forEach((id) => {
         const place = document.getElementById(id);
         if (place) place.innerHTML = data.replace[id];
       });
       this.complete(data.values || {}, sent);
+      this.scope.dispatchEvent(new CustomEvent("ledger:saved", { bubbles: true }));
       if (this.dirty) this.later(1500);
     }
 
