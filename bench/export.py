@@ -1,6 +1,7 @@
 """How long a ledger of many rows takes as a workbook, ours beside other ways to write one.
 
     python bench/export.py --rows 200000
+    …  --write                            put the table into bench/results.md
 
 All write the same invented rows of 附件三, 16 columns, each in a process of its own. `ours` is
 ledger_site/base/sheets.py with the whole form: head, styles, heights, merged group rows, choices.
@@ -14,6 +15,7 @@ import zlib
 from pathlib import Path
 
 import measure
+import results
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -253,6 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--ways", nargs="+", choices=WAYS, metavar="WAY", help=" ".join(WAYS))
+    parser.add_argument("--write", action="store_true", help="into bench/results.md")
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -265,24 +268,28 @@ def main() -> None:
         way: measure.in_child(__file__, "--one", way, "--rows", str(options.rows)) for way in ways
     }
     base = found.get("ours-1")
-    print(f"{options.rows} rows × {len(HEADS)} columns; ratio: CPU against ours-1")
-    print(
-        measure.table(
-            ("way", "CPU s", "wall s", "ratio", "peak MB", "growth MB", "file MB"),
-            [
-                (
-                    way,
-                    figures.cpu,
-                    figures.wall,
-                    figures.cpu / base.cpu if base else "—",
-                    figures.peak,
-                    figures.growth,
-                    figures.more["size"],
-                )
-                for way, figures in found.items()
-            ],
+    rows = [
+        (
+            way,
+            figures.cpu,
+            figures.wall,
+            figures.cpu / base.cpu if base else "—",
+            figures.peak,
+            figures.growth,
+            figures.more["size"],
         )
-    )
+        for way, figures in found.items()
+    ]
+    print(f"{options.rows} rows × {len(HEADS)} columns; ratio: CPU against ours-1")
+    print(measure.table(results.HEADS["workbook"], rows))
+    if options.write and base:
+        results.write(
+            [
+                results.Section.measured(
+                    "workbook", options.rows, rows, peak=base.peak, growth=base.growth
+                )
+            ]
+        )
 
 
 if __name__ == "__main__":

@@ -57,13 +57,13 @@ class Organization(MPTTModel):
     instance loaded before somebody moved the organization can't put it back.
     """
 
-    code = models.CharField("代码", max_length=24, unique=True)
+    code = models.CharField("代码", max_length=24)
     name = models.CharField("名称", max_length=120)
     short_name = models.CharField("简称", max_length=120)
     initials = models.CharField("拼音首字母", max_length=120, editable=False, default="")
     kind = models.CharField("组织类型", max_length=20, choices=Kind)
     category = models.ForeignKey(
-        Category, models.PROTECT, null=True, blank=True, verbose_name="领域类别"
+        Category, models.PROTECT, null=True, blank=True, db_index=False, verbose_name="领域类别"
     )
     is_rated = models.BooleanField("纳入定级", default=False)
     joint_units = models.TextField(
@@ -83,6 +83,9 @@ class Organization(MPTTModel):
         related_name="children",
         verbose_name="上级党组织",
     )
+    # mptt would index it by itself, which (tree_id, lft) already does; an insert into the tree
+    # writes every index of every organization after it.
+    tree_id = models.PositiveIntegerField(editable=False)
 
     objects = TreeManager.from_queryset(OrganizationQuerySet)()
 
@@ -90,6 +93,11 @@ class Organization(MPTTModel):
         verbose_name = verbose_name_plural = "党组织"
         indexes = ()  # without this line migrations miss mptt's own index on (tree_id, lft)
         constraints = (
+            models.UniqueConstraint(
+                fields=("code",),
+                name="organization_code_once",
+                violation_error_message="该代码已有党组织使用",
+            ),
             models.UniqueConstraint(
                 fields=("parent", "name"),
                 condition=models.Q(closed_on=None),
@@ -156,9 +164,15 @@ class SearchText(models.Model):
 
     @staticmethod
     def of(organization, former: Iterable[str] = ()) -> str:
-        """The text of anything that has the fields of an organization."""
-        names = (organization.name, organization.short_name, organization.initials)
-        return "\n".join((*names, organization.code, *former)).lower()
+        """The text of anything that has the fields of an organization.
+
+        A name that is part of another finds nothing more, and each pair of characters costs.
+        """
+        names = [organization.name]
+        for name in (organization.short_name, *former, organization.initials, organization.code):
+            if not any(name in known for known in names):
+                names.append(name)
+        return "\n".join(names).lower()
 
     @classmethod
     def refresh(cls, organizations) -> None:

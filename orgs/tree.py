@@ -253,7 +253,8 @@ def _rewrite(changed: list[_Node]) -> None:
 
 def _take(line: Line, node: _Node, *, moved: bool) -> bool:
     """Write the line into the organization; whether anything changed."""
-    organization, old = node.organization, copy(node.organization)
+    organization = node.organization
+    old = copy(organization) if organization.pk else _Record(line.code)
     organization.name = line.name
     organization.kind = line.kind
     organization.category_id = line.category_id

@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from ledger_site.base import sheets
 from ledger_site.base.db import snapshot
+from ledger_site.base.progress import Tell, counted, untold
 from ledger_site.base.sheets import CONTENT_TYPE, Book, Column, Row, TooLarge, Written
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
@@ -85,7 +86,7 @@ def file_name(form: Form, report: Report, day: date) -> str:
 # ---------------------------------------------------------------- the door
 
 
-def write(form: Form, report: Report, post, stream) -> int:
+def write(form: Form, report: Report, post, stream, tell: Tell = untold) -> int:
     """Write the workbook of a report into a binary stream; returns the number of rows.
 
     For 附件一 these are the direct subordinates, else the rated organizations counted there.
@@ -94,10 +95,15 @@ def write(form: Form, report: Report, post, stream) -> int:
     """
     form = Form(form)
     with _source(report, post) as source:
-        return _write_book(form, source, _Part(source.report, source.rows(form)), stream)
+        part = _Part(source.report, _told(form, source, tell))
+        return _write_book(form, source, part, stream)
 
 
-def write_split(form: Form, report: Report, post, stream) -> dict[str, int]:
+def _told(form: Form, source: "_Source", tell: Tell) -> Iterator[dict[str, Any]]:
+    return counted(source.rows(form), "写入表格", source.summary.total.total, tell)
+
+
+def write_split(form: Form, report: Report, post, stream, tell: Tell = untold) -> dict[str, int]:
     """Write a zip with a workbook for each direct subordinate of which rows are counted; returns
     their names and numbers of rows, in the order of the tree.
 
@@ -116,7 +122,7 @@ def write_split(form: Form, report: Report, post, stream) -> dict[str, int]:
         # For their names: what is given of them is what the rows of the whole are.
         units = {unit.path: unit for unit in Report.objects.filter(parent=report)}
         with ZipFile(stream, "w", ZIP_STORED) as archive, tempfile.TemporaryDirectory() as folder:
-            for path, rows in groupby(source.rows(form), lambda row: row["path"][:depth]):
+            for path, rows in groupby(_told(form, source, tell), lambda row: row["path"][:depth]):
                 unit = units[path]
                 unit.cycle = report.cycle
                 file = Path(folder) / "part.xlsx"

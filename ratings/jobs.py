@@ -1,5 +1,7 @@
 """What of the ledger takes long enough to be done in the background."""
 
+from functools import partial
+
 from django.utils import timezone
 
 from ledger_site.base import trail
@@ -18,9 +20,12 @@ LARGE = 5000  # rows that take about two seconds
 
 def start_export(form: Form, report: Report, *, is_split: bool, by):
     """Ask for a workbook of a report, or a zip with one for each direct subordinate."""
-    title = f"{exports.title_of(form, report)}{'（按直接下级分册）' if is_split else ''}"
     params = {"report": report.pk, "form": form.value, "is_split": is_split}
-    return start("export", title[:200], params, by=by)
+    return start("export", title_of(form, report, is_split=is_split)[:200], params, by=by)
+
+
+def title_of(form: Form, report: Report, *, is_split: bool) -> str:
+    return f"{exports.title_of(form, report)}{'（按直接下级分册）' if is_split else ''}"
 
 
 @runs("export")
@@ -31,14 +36,15 @@ def _export(params, post, stream, watch) -> str:
     report = visible.filter(pk=params["report"]).first()
     if report is None:
         raise TransitionRefused("没有这个党组织的报送件，或已不在可见范围内")
-    watch("写入表格")
+    watch("读取汇总数据")
     name = exports.file_name(form, report, timezone.localdate())
     if is_split:
-        exports.write_split(form, report, post, stream)
+        exports.write_split(form, report, post, stream, watch)
         name = f"{name.removesuffix('.xlsx')}.zip"
     else:
-        exports.write(form, report, post, stream)
-    trail.record("export", "导出", [act_of(report, form=form.value, file=name)], by=post)
+        exports.write(form, report, post, stream, watch)
+    act = act_of(report, form=form.value, file=name)
+    watch.at_end(partial(trail.record, "export", "导出", [act], by=post))
     return name
 
 
@@ -57,6 +63,5 @@ def _open_cycle(params, post, stream, watch) -> str:
     cycle = Cycle.objects.managed_by(post).filter(pk=params["cycle"]).first()
     if cycle is None or not post.has(Role.MANAGE):
         raise TransitionRefused("只有最高一级的管理人员可以开始批次")
-    watch("建立报送件")
-    opening.open_cycle(cycle, by=post)
+    opening.open_cycle(cycle, by=post, tell=watch)
     return ""

@@ -99,7 +99,11 @@ class Report(models.Model):
         Cycle, models.PROTECT, related_name="reports", db_index=False, verbose_name="批次"
     )
     organization = models.ForeignKey(
-        Organization, models.PROTECT, related_name="reports", verbose_name="党组织"
+        Organization,
+        models.PROTECT,
+        related_name="reports",
+        db_index=False,  # report_once_a_cycle begins with it
+        verbose_name="党组织",
     )
     parent = models.ForeignKey(
         "self",
@@ -177,7 +181,7 @@ class Report(models.Model):
         verbose_name = verbose_name_plural = "报送件"
         constraints = (
             models.UniqueConstraint(
-                fields=("cycle", "organization"),
+                fields=("organization", "cycle"),
                 name="report_once_a_cycle",
                 violation_error_message="该党组织在本批次已有报送件",
             ),

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from ledger_site.base import trail
 from ledger_site.base.db import analyzed, insert_select, next_key, retried
+from ledger_site.base.progress import Tell, untold
 from ledger_site.base.workflow import TransitionRefused
 from orgs import tree
 from orgs.models import Organization
@@ -20,6 +21,7 @@ from .querysets import STEP
 
 DAYS_TO_REPORT = 60  # until the root has everything, where the cycle does not say
 MOST_SUBORDINATES = 10**STEP - 2  # a path needs a successor of as many digits
+PHASES = 4  # of an opening, that tell how far it is
 CARRIED = [field.name for field in REPORTED if field.carries_over]
 
 
@@ -64,7 +66,7 @@ def create_and_open(year: int, round: int, *, previous: Cycle | None, by) -> Cyc
 
 @retried
 @transaction.atomic
-def open_cycle(cycle: Cycle, *, by) -> Cycle:
+def open_cycle(cycle: Cycle, *, by, tell: Tell = untold) -> Cycle:
     """Open a prepared cycle: copy the tree of every rated organization and of all above them.
 
     A fixed number of statements, whatever the size of the tree. Rows of the previous cycle are
@@ -72,6 +74,7 @@ def open_cycle(cycle: Cycle, *, by) -> Cycle:
     never are.
     Raises `TransitionRefused` where it is not in preparation or nothing is in scope.
     """
+    tell("划定范围", 0, PHASES)
     tree.lock()  # the copy is of one moment
     cycle = Cycle.objects.select_for_update().get(pk=cycle.pk)
     if cycle.state != CycleState.PREPARING:
@@ -82,12 +85,15 @@ def open_cycle(cycle: Cycle, *, by) -> Cycle:
     cycle.save()
     _draw_up(cycle)
     _check_width()
+    tell("建立报送件", 1, PHASES)
     count = _copy_reports(cycle)
     if not count:
         raise TransitionRefused("没有纳入定级的党组织，不能开始批次；请先导入组织并标记纳入定级")
+    tell("建立台账行", 2, PHASES)
     _copy_rows(cycle)
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE scope")
+    tell("整理", 3, PHASES)
     analyzed(Report, LedgerEntry, rows=count)
     trail.record("open_cycle", "批次开始", [_act(cycle, reports=count)], by=by)
     return cycle

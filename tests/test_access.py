@@ -96,7 +96,7 @@ def addresses():
     """
     row = ("branch",)
     moves = [("ratings:move", ("branch", action), "POST", ROW) for action in TRANSITIONS]
-    downloads = [("ratings:download", ("branch", form), "GET", ROW) for form in Form.values]
+    downloads = [("ratings:download", ("branch", form), "GET POST", ROW) for form in Form.values]
     return [
         ("desk", (), "GET", EVERYONE | {"no post"}),
         ("choose_post", (), "POST", EVERYONE | {"no post"}),

@@ -103,6 +103,51 @@ def test_quickstart_serves_until_it_is_told_to_stop_and_leaves_no_process(quicks
     assert members(process.pid) == []
 
 
+def workers_of(group):
+    return [
+        int(pid)
+        for pid in members(group)
+        if "worker\0--with-parent" in readable(Path("/proc", pid, "cmdline"))
+    ]
+
+
+def waited_for(said, seconds=20):
+    """What `said` gives as soon as it is something; its last answer where it never is."""
+    deadline = time.monotonic() + seconds
+    while not (found := said()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
+def test_quickstart_replaces_a_killed_worker_and_when_killed_leaves_no_process(quickstart, port):
+    process = quickstart(port)
+    first = waited_for(lambda: workers_of(process.pid), 60)
+    assert len(first) == 1
+
+    os.kill(first[0], signal.SIGKILL)
+    second = waited_for(lambda: [pid for pid in workers_of(process.pid) if pid not in first])
+    assert len(second) == 1
+    assert fetch(f"http://127.0.0.1:{port}/login/") == 200
+
+    process.kill()
+    process.wait()
+    assert waited_for(lambda: not members(process.pid))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [file.name for file in (ROOT / "bench").glob("*.py") if "argparse" in file.read_text()],
+)
+def test_a_bench_script_starts(script):
+    said = subprocess.run(
+        [sys.executable, f"bench/{script}", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout.startswith(f"usage: {script}")
+
+
 def test_quickstart_on_a_taken_port_says_so_and_touches_no_data(quickstart, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

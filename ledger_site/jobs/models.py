@@ -68,6 +68,10 @@ class Job(models.Model):
         return self.state in UNFINISHED
 
     @property
+    def may_be_cancelled(self) -> bool:
+        return self.is_unfinished and not self.wants_cancel
+
+    @property
     def path(self) -> Path | None:
         """Where the result lies; None where there is none, or no more."""
         return settings.JOBS_DIR / self.file if self.file else None

@@ -11,12 +11,13 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from django_tasks import task
@@ -74,10 +75,15 @@ class Watch:
     def __init__(self, job: Job):
         self.job, self.phase, self.done, self.total = job, "", 0, 0
         self.wants_cancel = self.is_lost = False
+        self.last_acts: list[Callable[[], None]] = []
 
     def __call__(self, phase: str, done: int = 0, total: int = 0) -> None:
         self.phase, self.done, self.total = phase, done, total
         self.check()
+
+    def at_end(self, act: Callable[[], None]) -> None:
+        """Do this together with the end of the job, if it comes to its end."""
+        self.last_acts.append(act)
 
     def check(self) -> None:
         if self.wants_cancel:
@@ -144,15 +150,17 @@ def _enqueue(job: Job) -> None:
 
 
 @transaction.atomic
-def cancel(job: Job, *, by) -> None:
-    """Take back what was asked for: at once where nobody has begun, else at the next chance."""
+def cancel(job: Job, *, by) -> bool:
+    """Take back what was asked for: at once (true) where nobody has begun, else at the next
+    chance of whoever does it."""
     waiting = Job.objects.filter(pk=job.pk, state=JobState.WAITING)
-    done = waiting.update(state=JobState.CANCELLED, finished_at=timezone.now())
-    if not done and not Job.objects.filter(pk=job.pk, state=JobState.RUNNING).update(
+    is_over = bool(waiting.update(state=JobState.CANCELLED, finished_at=timezone.now()))
+    if not is_over and not Job.objects.filter(pk=job.pk, state=JobState.RUNNING).update(
         wants_cancel=True
     ):
         raise TransitionRefused("作业已经结束，不能取消")
     trail.record("cancel_job", "取消后台作业", [_act(job)], by=by)
+    return is_over
 
 
 # ---------------------------------------------------------------- doing
@@ -194,17 +202,13 @@ def _do(job: Job, watch: Watch, path: Path) -> None:
     post = next((p for p in posts_of(job.person) if p.organization_id == job.unit_id), None)
     if post is None:
         raise TransitionRefused(NO_POST)
-    with path.open("w+b") as file:
-        if kind.writes:
-            with transaction.atomic():
-                name = kind.run(job.params, post, _Stream(file, watch), watch)
-                _finish(job, path, file, name)
-        else:
-            name = kind.run(job.params, post, _Stream(file, watch), watch)
-            _finish(job, path, file, name)
+    with path.open("w+b") as file, transaction.atomic() if kind.writes else nullcontext():
+        name = kind.run(job.params, post, _Stream(file, watch), watch)
+        _finish(watch, path, file, name)
 
 
-def _finish(job: Job, path: Path, file, name: str) -> None:
+@transaction.atomic
+def _finish(watch: Watch, path: Path, file, name: str) -> None:
     """The end of a job, if it is still this worker's and still wanted."""
     now, stored = timezone.now(), {}
     if name:
@@ -216,11 +220,13 @@ def _finish(job: Job, path: Path, file, name: str) -> None:
             "digest": _digest_of(path),
             "expires_at": now + KEPT,
         }
-    mine = _in_hand(job)
+    mine = _in_hand(watch.job)
     if not mine.filter(wants_cancel=False).update(
         state=JobState.DONE, finished_at=now, message="", **stored
     ):
         raise Cancelled if mine.exists() else TakenOver
+    for act in watch.last_acts:
+        act()
     if not name:
         path.unlink()
 
@@ -318,7 +324,9 @@ def _take_up(job: Job) -> bool:
 
 
 def expire() -> int:
-    """Delete the files that have been kept long enough; the jobs stay as a record."""
+    """Delete the files that have been kept long enough, and what the queue knows of tasks as old;
+    the jobs stay as a record. Returns how many files."""
+    call_command("prune_db_task_results", min_age_days=KEPT.days, queue_name="*", verbosity=0)
     count = 0
     for job in Job.objects.expired():
         job.path.unlink(missing_ok=True)

@@ -35,11 +35,11 @@ def job(request, pk):
 def cancel(request, pk):
     found = get_object_or_404(Job.objects.own(request.post), pk=pk)
     try:
-        services.cancel(found, by=request.post)
+        is_over = services.cancel(found, by=request.post)
     except TransitionRefused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, "已取消")
+        messages.success(request, "已取消" if is_over else "已请求取消，作业停下后不留结果")
     return redirect(found)
 
 

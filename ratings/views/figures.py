@@ -8,7 +8,7 @@ from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from ledger_site.base import trail
 from ledger_site.base.db import snapshot
@@ -221,15 +221,20 @@ def _ledger_of(report, pk) -> str:
     return f"{reverse('ratings:ledger', args=[report.cycle])}?unit={pk}"
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def download(request, pk, form):
-    """An official sheet of what the post may see of a report; the act is kept in the trail."""
+    """An official sheet of what the post may see of a report; the act is kept in the trail.
+
+    What takes long is a background job, which a press on a button asks for and an address does not.
+    """
     report = _with_figures(request, pk)
     if form not in Form.values:
         raise Http404
     form, is_split = Form(form), request.GET.get("split") == "1"
     if form != Form.ANNEX1 and (is_split or report.rated_count > jobs.LARGE):
-        return redirect(jobs.start_export(form, report, is_split=is_split, by=request.post))
+        if request.method == "POST":
+            return redirect(jobs.start_export(form, report, is_split=is_split, by=request.post))
+        return _ask_for_job(request, report, jobs.title_of(form, report, is_split=is_split))
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
         exports.write(form, report, request.post, stream)
@@ -246,6 +251,19 @@ def download(request, pk, form):
         f"attachment; filename=\"{_ascii(plain)}\"; filename*=UTF-8''{quote(name, safe='')}"
     )
     return response
+
+
+def _ask_for_job(request, report, title: str):
+    details = [
+        f"“{report.name}”以下纳入定级的党组织有{report.rated_count}个，在后台生成，可以离开页面",
+        "完成后在“我的下载”中领取，文件保存七天；生成会留痕",
+    ]
+    context = {
+        "question": f"生成“{title}”？",
+        "details": details,
+        "back": _page_of(request.post, report),
+    }
+    return render(request, "ratings/download.html", context)
 
 
 def _page_of(post, report) -> str:

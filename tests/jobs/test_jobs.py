@@ -1,16 +1,20 @@
 """Background jobs: done once and whole, whoever is killed when, and seen by nobody else."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from datetime import timedelta
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -22,6 +26,10 @@ from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Category
+from ratings import exports
+from ratings.choices import CycleState, Form
+from ratings.models import Report
+from ratings.opening import create_cycle, open_cycle
 from tests.factories import appoint, hand_up, submit
 
 
@@ -227,6 +235,42 @@ def test_old_results_are_deleted_and_the_job_says_so(line, kind, client, folder)
     assert client.get(reverse("jobs:file", args=[job.pk])).status_code == 404
 
 
+def test_what_the_queue_has_done_is_forgotten_with_the_results(line, kind):
+    kind(say("好"))
+    for n in range(2):
+        ask(line.township, n=n)
+    finished = DBTaskResult.objects.filter(pk=DBTaskResult.objects.first().pk)
+
+    def left(days):
+        finished.update(status="SUCCESSFUL", finished_at=timezone.now() - timedelta(days=days))
+        services.expire()
+        return set(DBTaskResult.objects.values_list("status", flat=True))
+
+    assert left(6) == {"SUCCESSFUL", "READY"}
+    assert left(8) == {"READY"}
+
+
+def test_a_cancel_says_what_it_has_done_and_the_list_offers_it_once(line, kind, client):
+    kind(say("好"))
+    jobs = [ask(line.township, n=n) for n in range(3)]
+    Job.objects.filter(pk=jobs[1].pk).update(state=JobState.RUNNING, heartbeat_at=timezone.now())
+    Job.objects.filter(pk=jobs[2].pk).update(state=JobState.DONE)
+    addresses = [reverse("jobs:cancel", args=[job.pk]) for job in jobs]
+    client.force_login(line.township.user)
+
+    def offered():
+        page = client.get(reverse("jobs:list")).content.decode()
+        return [address in page for address in addresses]
+
+    before, said = offered(), []
+    for address in addresses:
+        said += map(str, client.post(address, follow=True).context["messages"])
+
+    assert before == [True, True, False]
+    assert said == ["已取消", "已请求取消，作业停下后不留结果", "作业已经结束，不能取消"]
+    assert offered() == [False, False, False]
+
+
 def test_only_who_asked_sees_the_job_and_its_file(line, kind, client):
     kind(say("好"))
     job = ask(line.township)
@@ -260,22 +304,103 @@ def test_the_page_asks_again_while_the_work_goes_on_and_works_without_script(lin
     assert "hx-trigger" not in client.get(job.get_absolute_url()).content.decode()
 
 
-def test_a_large_export_is_a_job_with_the_workbook_as_its_result(line, client, monkeypatch):
+@pytest.fixture
+def large(line, monkeypatch):
+    """Where the workbooks of the township are, which are for the background."""
     for name in ("branch", "sibling"):
         hand_up(line.of(name))
     submit(line.of("township"))
     monkeypatch.setattr("ratings.jobs.LARGE", 1)
+    return reverse("ratings:download", args=[line.of("township").pk, "annex3"])
+
+
+def exported():
+    return AuditEvent.objects.filter(action="export").count()
+
+
+def test_an_address_asks_before_it_starts_a_large_export_and_a_button_does(line, large):
+    client = Client(enforce_csrf_checks=True)
     client.force_login(line.township.user)
 
-    answer = client.get(reverse("ratings:download", args=[line.of("township").pk, "annex3"]))
+    page = client.get(f"{large}?split=1")
+    forged = client.post(f"{large}?split=1")
+
+    assert (forged.status_code, Job.objects.count()) == (403, 0)
+    token = re.search('name="csrfmiddlewaretoken" value="([^"]+)"', page.content.decode())[1]
+    assert f'action="{large}?split=1"' in page.content.decode()
+    answer = client.post(f"{large}?split=1", {"csrfmiddlewaretoken": token})
+    assert answer.url == Job.objects.get().get_absolute_url()
+
+
+@pytest.mark.parametrize("query", ["", "?split=1"])
+@pytest.mark.django_db(transaction=True)
+def test_a_large_export_is_a_job_with_a_file_as_its_result(line, large, client, query):
+    client.force_login(line.township.user)
+
+    client.post(large + query)
+    assert (exported(), Job.objects.get().file) == (0, "")
+    call_command("worker", "--once")
 
     job = Job.objects.get()
-    assert answer.url == job.get_absolute_url()
-    services.run(job.pk, 1)
-    job = again(job)
     assert (job.state, job.message) == (JobState.DONE, "")
-    assert job.path.read_bytes()[:2] == b"PK"
-    assert AuditEvent.objects.filter(action="export").count() == 1
+    with ZipFile(job.path) as archive:
+        names = archive.namelist()
+    if query:
+        assert [name[-5:] for name in names] == [".xlsx", ".xlsx"]
+    else:
+        assert "[Content_Types].xml" in names
+    assert exported() == 1
+
+
+def test_what_is_cancelled_at_the_last_moment_was_not_exported(line, large, client, monkeypatch):
+    client.force_login(line.township.user)
+    client.post(large)
+    job = Job.objects.get()
+    write = exports.write
+
+    def late(*args):
+        write(*args)
+        services.cancel(again(job), by=line.township)
+
+    monkeypatch.setattr(exports, "write", late)
+    services.run(job.pk, 1)
+
+    assert (again(job).state, exported()) == (JobState.CANCELLED, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_opening_a_large_cycle_is_a_job(line, client, monkeypatch):
+    monkeypatch.setattr("ratings.jobs.LARGE", 1)
+    cycle = create_cycle(2013, by=line.province)
+    client.force_login(line.province.user)
+
+    answer = client.post(reverse("ratings:cycle_act", args=[cycle, "open"]))
+    call_command("worker", "--once")
+
+    job = Job.objects.get()
+    cycle.refresh_from_db()
+    assert answer.url == job.get_absolute_url()
+    assert (job.state, job.message) == (JobState.DONE, "")
+    assert (cycle.state, Report.objects.of(cycle).count()) == (CycleState.OPEN, 5)
+
+
+def test_long_work_tells_how_far_it_is(line, large, monkeypatch):
+    told = []
+    tell = lambda *said: told.append(said)  # noqa: E731 - shorter
+    monkeypatch.setattr("ledger_site.base.progress.EVERY", 1)
+
+    exports.write(Form.ANNEX3, line.of("township"), line.township, BytesIO(), tell)
+    open_cycle(create_cycle(2013, by=line.province), by=line.province, tell=tell)
+
+    assert told == [
+        ("写入表格", 0, 2),
+        ("写入表格", 1, 2),
+        ("写入表格", 2, 2),
+        ("划定范围", 0, 4),
+        ("建立报送件", 1, 4),
+        ("建立台账行", 2, 4),
+        ("整理", 3, 4),
+    ]
 
 
 WORKER = """

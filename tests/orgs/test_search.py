@@ -1,11 +1,10 @@
 """Organizations are found by whatever people know of them, among what they may see."""
 
-from importlib import import_module
-
 import pytest
-from django.apps import apps
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F, Value
+from django.urls import reverse
 
 from ledger_site.base.trail import WithoutUnit
 from orgs import services, tree
@@ -14,7 +13,15 @@ from orgs.models import Organization, SearchText
 from orgs.names import initials_of
 from orgs.querysets import Grams, Holds
 from ratings.models import Report
-from tests.factories import OrganizationFactory, open_cycle
+from tests.factories import (
+    OrganizationFactory,
+    accept,
+    appoint,
+    fill,
+    open_cycle,
+    report_of,
+    submit,
+)
 
 
 @pytest.fixture
@@ -80,9 +87,61 @@ def test_a_search_looks_at_no_more_than_the_index_gives(db):
     assert "Seq Scan" not in plan
 
 
-def test_initials_of_what_was_there_before_are_filled_by_the_migration(village):
-    SearchText.objects.all().delete()
-    Organization.objects.update(initials="")
-    import_module("orgs.migrations.0003_search").fill(apps, None)
+@pytest.mark.django_db(transaction=True)
+def test_the_migration_fills_what_was_there_before_and_goes_back(village):
+    services.rename(village, name="南风村党支部", short_name="南风村党支部", by=WithoutUnit())
+    held = set(SearchText.objects.values_list("organization", "text"))
+    leaves = MigrationExecutor(connection).loader.graph.leaf_nodes()
 
-    assert found("tsc") == {"43AB1"}
+    try:
+        MigrationExecutor(connection).migrate([("orgs", "0002_initials")])
+        assert "orgs_searchtext" not in connection.introspection.table_names()
+        Organization.objects.update(initials="")
+    finally:
+        MigrationExecutor(connection).migrate(leaves)
+
+    assert set(SearchText.objects.values_list("organization", "text")) == held
+    assert found("土市") == found("南风") == found("nfc") == found("43ab") == {"43AB1"}
+
+
+@pytest.fixture
+def hidden(line):
+    """What the county may not see: a branch of another county, reported up to that one."""
+    county = OrganizationFactory(
+        code="X", name="中共测试省乙县委员会", kind=Kind.COMMITTEE, parent=line.units["province"]
+    )
+    branch = OrganizationFactory(code="XB7", name="旧密村党支部", parent=county)
+    services.rename(branch, name="新隐村党支部", short_name="新隐村党支部", by=WithoutUnit())
+    line.cycle = open_cycle(2012, 2)
+    line.other = appoint(county)
+    line.hidden = report_of(branch, line.cycle)
+    fill(line.hidden, support_unit="县林业局")
+    submit(line.hidden)
+    accept(line.hidden)
+    return line
+
+
+@pytest.mark.parametrize("text", ["新隐村", "旧密", "xyc", "xb7", "村"])
+def test_no_list_finds_what_is_outside_the_scope(client, hidden, text):
+    label, key = hidden.cycle.label, hidden.hidden.pk
+    pages = [
+        reverse("orgs:tree") + f"?q={text}",
+        reverse("ratings:ledger", args=[label]) + f"?q={text}",
+        reverse("ratings:queue", args=[label]) + f"?q={text}",
+    ]
+    unsearched = [
+        reverse("ratings:ledger", args=[label]) + f"?unit={key}",
+        reverse("rectification:list", args=[label]) + f"?unit={key}",
+        reverse("rectification:list", args=[label]) + "?helper=林业局",
+    ]
+
+    def seen(post):
+        client.force_login(post.user)
+        answers = [client.get(page) for page in pages + unsearched]
+        assert {answer.status_code for answer in answers} == {200}
+        return [
+            "新隐村" in answer.content.decode().replace(f'value="{text}"', "") for answer in answers
+        ]
+
+    assert seen(hidden.other) == [True] * 6
+    assert seen(hidden.county) == seen(hidden.township) == [False] * 6

@@ -1,5 +1,6 @@
 """Starts the ledger on this machine alone, with demo data. `env.local()` has set the stage."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -15,6 +16,20 @@ from ledger_site import demo
 from orgs.models import Organization
 
 HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1  # of Linux: the signal for a process whose parent is gone
+
+
+def _start(command, **options) -> subprocess.Popen:
+    """Start a child that ends with us, however we end; at `kill -9` only Linux sees to it."""
+    parent = os.getpid()
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def follow():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # gone before that
+            os._exit(1)
+
+    return subprocess.Popen(command, preexec_fn=libc and follow, **options)  # noqa: S603 - no shell, nothing from outside
 
 
 class Command(BaseCommand):
@@ -75,11 +90,11 @@ class Command(BaseCommand):
         told = []
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: told.append(True))
-        web = subprocess.Popen(gunicorn, pass_fds=[listener.fileno()])  # noqa: S603 - no shell, nothing from outside
-        jobs = subprocess.Popen(worker)  # noqa: S603
+        web = _start(gunicorn, pass_fds=[listener.fileno()])
+        jobs = _start(worker)
         while not told and web.poll() is None:
             if jobs.poll() is not None:  # what it had in hand is taken up by the next
-                jobs = subprocess.Popen(worker)  # noqa: S603
+                jobs = _start(worker)
             time.sleep(0.5)
         for child in (web, jobs):
             child.terminate()

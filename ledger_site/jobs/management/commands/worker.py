@@ -17,6 +17,14 @@ logger = logging.getLogger(__name__)
 ROUND = 5.0  # seconds between looks for what dead workers left and for old files
 
 
+class _Worker(Worker):
+    def shutdown(self, signum, frame):
+        """The first signal lets the job in hand end, and so does SIGTERM after it: where Ctrl-C
+        is pressed both come, one from the terminal and one from whoever started us."""
+        if self.running or signum != signal.SIGTERM:
+            super().shutdown(signum, frame)
+
+
 class Command(BaseCommand):
     help = "执行后台作业（大的导出、开始批次等），直到收到停止信号；可以同时运行多个"
 
@@ -31,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *, once, with_parent, **options):
         parent = os.getppid() if with_parent else None
         self._keep_house()
-        worker = Worker(
+        worker = _Worker(
             queue_names=["default"],
             interval=1,
             batch=once,
@@ -49,10 +57,8 @@ class Command(BaseCommand):
     def _keep_on(self, parent: int | None) -> None:
         while True:
             time.sleep(ROUND)
-            if (
-                parent and os.getppid() != parent
-            ):  # whoever started us is gone; nobody would stop us
-                os.kill(os.getpid(), signal.SIGTERM)
+            if parent and os.getppid() != parent:  # whoever started us is gone
+                os.kill(os.getpid(), signal.SIGTERM)  # since nobody would stop us
             self._keep_house()
 
     def _keep_house(self) -> None:
