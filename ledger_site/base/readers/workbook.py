@@ -133,14 +133,12 @@ class Workbook:
                     seen, rest = seen + keep, rest[keep:]
             if len(head) + len(tail) > MOST_TREE:
                 raise Unreadable(DAMAGED)
-        if start is None:
-            tree = tree_of(bytes(head + rest))
-            if any(local(child.tag) == "sheetData" for child in tree):
-                raise Unreadable(DAMAGED)  # written in a way that was not found: never no rows
-            return _Frame(tree, 0, 0)
-        if end is None:
+        tree = tree_of(bytes(head + (rest if start is None else tail)))
+        has_rows = any(local(child.tag) == "sheetData" for child in tree)
+        # Rows that were not found, or not to their end, are never taken for none.
+        if has_rows or local(tree.tag) != "worksheet" or (start is not None and end is None):
             raise Unreadable(DAMAGED)
-        return _Frame(tree_of(bytes(head + tail)), start, end)
+        return _Frame(tree, start or 0, end or 0)
 
     def _between(self, part: str, frame: _Frame) -> Iterator[bytes]:
         at = 0
@@ -164,8 +162,11 @@ def _styles(package: Package, part: str | None) -> list[int | str]:
     """The looks of numbers by the number of a style."""
     if part is None or part not in package:
         return []
+    tree = package.tree(part)
+    if local(tree.tag) != "styleSheet":
+        raise Unreadable(DAMAGED)
     codes, looks = {}, []
-    for element in package.tree(part):
+    for element in tree:
         if local(element.tag) == "numFmts":
             codes = {item.get("numFmtId"): item.get("formatCode", "") for item in element}
         elif local(element.tag) == "cellXfs":
