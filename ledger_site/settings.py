@@ -29,6 +29,7 @@ DATABASE_ROUTERS = ["ledger_site.base.replica.Router"]
 
 # Long work: asked for by pages, done by `manage.py worker`
 JOBS_DIR = DATA_DIR / "jobs"  # results, outside static files
+UPLOADS_DIR = DATA_DIR / "uploads"  # ledgers that were sent, until they are deleted
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # Application
@@ -154,12 +155,26 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 # Files that people send: what one may hold, and what looking into it may take.
+# A file that somebody sends is read by a worker, and refused while it arrives where it is larger.
+MOST_UPLOADED = 10 << 20  # bytes
+FILE_UPLOAD_HANDLERS = [
+    "ledger_site.base.uploading.Limited",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 READING_LIMITS = {
     "most_rows": 500_000,
     "most_bytes": 1 << 30,
     "most_unpacked": 2 << 30,  # bytes; a province's rows are 0.4 GB of XML
     "most_memory": 1 << 30,  # bytes
     "most_seconds": 120,
+}
+UPLOAD_LIMITS = READING_LIMITS | {
+    "most_rows": 5000,
+    "most_bytes": MOST_UPLOADED,
+    "most_unpacked": 200 << 20,
+    "most_memory": 512 << 20,
+    "most_seconds": 60,
 }
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 # Of workbooks, 1 (quick) to 6 (small).

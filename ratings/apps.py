@@ -6,4 +6,4 @@ class RatingsConfig(AppConfig):
     verbose_name = "分类定级"
 
     def ready(self):
-        from . import jobs  # noqa: F401 - registers the kinds of background work
+        from . import jobs, uploads  # noqa: F401 - register the kinds of background work

@@ -54,6 +54,15 @@ class Severity(TextChoices):
     HINT = "hint", "提示"
 
 
+class UploadState(TextChoices):
+    CHECKING = "checking", "检查中"
+    CHECKED = "checked", "待确认"
+    APPLYING = "applying", "写入中"
+    APPLIED = "applied", "已导入"
+    UNDOING = "undoing", "撤销中"
+    UNDONE = "undone", "已撤销"
+
+
 class Form(TextChoices):
     """The sheets of the notice."""
 

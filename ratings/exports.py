@@ -46,6 +46,8 @@ SHEETS = {  # name of the sheet, kind of table
     Form.ANNEX2: ("附件二", LEDGER),
     Form.ANNEX3: ("附件三", LEDGER),
 }
+NOTES = "说明"  # the name of its sheet
+TEMPLATE = "模板标识"  # the line there which says what a template was made for
 NUMBER, TENTHS = "0", "0.0"
 CHUNK = 2000  # rows read at once
 RANGES = 200  # of paths in one query; SQLite allows no more than a thousand terms
@@ -163,7 +165,7 @@ def _write_book(form: Form, source: "_Source", part: "_Part", stream) -> int:
         with Book(stream, title_of(form, part.unit), source.post.unit_name) as book:
             written = _WRITERS[form](book, form, source, part)
             notes = _notes(form, source, part, written)
-            book.add(*sheets.notes("说明", "填报说明", notes))
+            book.add(*sheets.notes(NOTES, "填报说明", notes))
     except TooLarge as error:
         raise TransitionRefused(
             f"“{part.unit.name}”的{error}，一个工作簿放不下，"
@@ -590,6 +592,71 @@ _WRITERS = {
     Form.ANNEX2: _write_ledger,
     Form.ANNEX3: _write_ledger,
 }
+
+
+# ---------------------------------------------------------------- template
+
+
+def template_mark(report: Report) -> str:
+    """What a template says of itself: the unit, the cycle and the version of the form."""
+    return f"{report.code} {report.cycle.label} 第1版"
+
+
+def template_rows(report: Report, post):
+    """The rows that a template of this unit's is for: direct subordinates' and the own."""
+    mine = Q(pk=report.pk) | Q(parent=report)
+    return (
+        Report.objects.visible_to(post)
+        .of(report.cycle_id)
+        .filter(mine, is_rated=True, is_row_excused=False)
+        .exclude(state=State.EXCUSED)
+        .order_by("path")
+    )
+
+
+def template_name(report: Report) -> str:
+    return sheets.file_name(unit_of(report), f"台账导入模板（{report.cycle.title}）.xlsx")
+
+
+def write_template(report: Report, post, stream) -> int:
+    """Write 附件三 with the unit's own organizations, what is known of them and their codes, to be
+    filled in and sent back; returns the number of rows. Raises `TransitionRefused` without any."""
+    columns = list(_ledger_columns(Form.ANNEX3))
+    names = ["proposed_target" if n == "target_grade" else n for _, n in columns[1:]]
+    rows = template_rows(report, post).select_related("entry")
+    skeleton = sheets.Form(
+        SHEETS[Form.ANNEX3][0],
+        title_of(Form.ANNEX3, report),
+        [*(column for column, _ in columns), Column(("党支部代码",), 14)],
+        _foot(report),
+    )
+
+    def made() -> Iterator[Row]:
+        for row in rows.iterator(CHUNK):
+            values = [FIELDS[name].show(getattr(row.entry, name)) for name in names]
+            values = [
+                int(v) if FIELDS[n].widget == "number" and v else v
+                for n, v in zip(names, values, strict=True)
+            ]
+            yield Row([row.short_name, *values, row.code])
+
+    with Book(stream, title_of(Form.ANNEX3, report), post.unit_name) as book:
+        written = book.add(skeleton, made())
+        if not written.row_count:
+            raise TransitionRefused(f"“{report.name}”没有可以填报的直接下级台账行")
+        book.add(*sheets.notes(NOTES, "填报说明", _template_notes(report)))
+    return written.row_count
+
+
+def _template_notes(report: Report) -> Iterator[tuple[str, str]]:
+    if settings.DEMO:
+        yield "提示", "演示环境，数据均为虚构"
+    yield TEMPLATE, template_mark(report)
+    yield "单位", f"{report.name}（代码{report.code}）"
+    yield "批次", f"{report.cycle}（{report.cycle.label}）"
+    yield "填写", "等次、目标从下拉列表中选择；书记空缺的留空；流动党员没有的填 0"
+    yield "对应", "按“党支部代码”对应到党组织，请不要改动这一列；不填的行请整行删除"
+    yield "上传", "填好后在“导入台账”页上传，核对无误再确认写入；上传不会自动上报"
 
 
 # ---------------------------------------------------------------- 说明

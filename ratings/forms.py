@@ -10,11 +10,15 @@ from itertools import groupby
 from typing import Any
 
 from django import forms
+from django.conf import settings
+
+from orgs.models import Category, Organization
 
 from . import columns, parsers
 from .checks import EXPLAINED
 from .choices import Grade, Venue
 from .columns import COLUMNS, COUNTS, FACTS, FIELDS, PLAN, REPORTED, REPORTED_NAMES
+from .loading import SKIP
 from .workflow import Decision
 
 LONGEST_KEPT = 20_000  # characters of a text that can't be read and is kept for whoever typed it
@@ -314,3 +318,79 @@ class DecisionForm(forms.Form):
             for one in self.returnable()
             if one["is_named"] or one["reason"]
         }
+
+
+class UploadForm(forms.Form):
+    """A ledger to be sent in; what the post may ask for beside that is what it is offered."""
+
+    file = forms.FileField(
+        label="台账文件",
+        help_text="可以是 .xlsx、.xls、.csv 或 Word 表格（.docx），不超过 {}MB",
+        error_messages={
+            "required": "请选择文件",
+            "empty": "文件是空的，请检查后再上传",
+            "max_length": "文件名太长，请缩短后再上传",
+        },
+        max_length=200,
+        allow_empty_file=False,
+    )
+    is_reviewed = forms.BooleanField(
+        label="同时按表中的上级定级审核",
+        required=False,
+        help_text="表中填有上级定级类别的，写入后代为上报并按所填等次审核；不选的只填报，不上报",
+    )
+    is_deep = forms.BooleanField(
+        label="导入各级下级的历史台账",
+        required=False,
+        help_text="写入以后仍为“填报中”，由各自的上级逐级审核",
+    )
+
+    def __init__(self, *args, may_review, may_load_all, is_too_large=False, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+        self.is_too_large, self.most = is_too_large, settings.MOST_UPLOADED >> 20
+        file = self.fields["file"]
+        file.help_text = file.help_text.format(self.most)
+        if not may_review:
+            del self.fields["is_reviewed"]
+        if not may_load_all:
+            del self.fields["is_deep"]
+
+    def clean(self):
+        if self.is_too_large:
+            self._errors.pop("file", None)
+            self.add_error("file", f"文件超过{self.most}MB，没有接收；请拆分后分几次上传")
+        return self.cleaned_data
+
+
+class BranchForm(forms.ModelForm):
+    """A branch that a ledger names and the tree does not have."""
+
+    class Meta:
+        model = Organization
+        fields = ("code", "name", "category")
+        help_texts = {
+            "code": "按上级统一编制的代码填写，建立后不能更改",
+            "name": "写全称，如“蓝山县土市乡四村党支部”",
+        }
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+        self.fields["category"].required = True
+        self.fields["category"].queryset = Category.objects.order_by("order", "pk")
+
+    def clean_code(self):
+        return parsers.compact(self.cleaned_data["code"])
+
+
+def answers_of(data: Mapping[str, str], questions: list[Mapping]) -> list:
+    """The answers that a page gives to questions, as an upload keeps them; those left open are
+    left out, and so is whatever was not offered."""
+    answers: dict[tuple[str, int], dict[str, str]] = {}
+    for number, asked in enumerate(questions):
+        value = data.get(f"answer_{number}", "")
+        row = answers.setdefault((asked["sheet"], asked["row"]), {})
+        if value == SKIP:
+            row[SKIP] = value
+        elif value in {answer["value"] for answer in asked["answers"]}:
+            row |= {asked["asks"]: value, SKIP: ""}
+    return [[sheet, row, chosen] for (sheet, row), chosen in answers.items() if chosen]

@@ -24,7 +24,7 @@ from ledger_site.base import trail
 from ledger_site.base.db import analyzed, copy_rows, retried
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.readers.table import letter
-from ledger_site.base.reading import Sheet, Unreadable, read
+from ledger_site.base.reading import Limits, Sheet, Unreadable, read
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from orgs.posts import Post, system_post
@@ -186,7 +186,10 @@ def import_ledger(
     is_partial: bool = False,
     keeps_rows: bool = False,
     choices: Mapping[Where, Mapping[str, str]] | None = None,
-    tokens: Mapping[Where, int] | None = None,
+    shown: Mapping[Where, tuple[str, int]] | None = None,
+    upload: int | None = None,
+    file_name: str = "",
+    limits: Limits | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Loading:
     """Read a ledger for the rated organizations below `under` and fill their rows (填报中).
@@ -198,12 +201,14 @@ def import_ledger(
     or with `is_partial` everything but the wrong rows; a dry run writes nothing either.
 
     `choices` are answers to findings, by sheet and row: a text for the field that was asked for,
-    as `branch_code` for a line or a group row, `due_on` for a deadline. `tokens` are those of the
-    rows as they were shown; a row that somebody changed since is an error.
+    as `branch_code` for a line or a group row, `due_on` for a deadline. `shown` gives the code and
+    the token of each good row as somebody saw it; one that is another now is an error. `upload` is
+    the key of the upload that keeps what the rows were before, `file_name` what the trail calls it.
 
     Raises `TransitionRefused` where the person may not fill in, or decide, at all.
     """
-    import_ = _Import(path, under, by, is_reviewed, choices or {}, tokens or {}, progress)
+    import_ = _Import(path, under, by, is_reviewed, choices or {}, shown, upload, progress)
+    import_.file_name, import_.limits = file_name or path.name, limits
     import_.run(keeps_rows=keeps_rows, is_dry_run=is_dry_run, is_partial=is_partial)
     if is_reviewed and not is_dry_run and (is_partial or not import_.loading.errors):
         import_.decide()
@@ -225,7 +230,8 @@ DECIDED = ("reviewed_grade", "target_grade")
 STAGED = """
 CREATE TEMPORARY TABLE staged AS
 SELECT 0 AS number, excuse_reason AS sheet, id AS parent_id, token, is_rated AS is_changed,
-       is_rated AS is_written, is_rated AS is_wrong, excuse_reason AS data, e.*
+       is_rated AS is_written, is_rated AS is_wrong, excuse_reason AS data,
+       excuse_reason AS before, e.*
   FROM ratings_report JOIN ratings_ledgerentry e ON e.report_id = id WHERE 1 = 0
 """
 STAGED_COLUMNS = (
@@ -238,6 +244,7 @@ STAGED_COLUMNS = (
     "is_written",
     "is_wrong",
     "data",
+    "before",
     *WRITTEN,
 )
 LOCK = """
@@ -288,15 +295,62 @@ SELECT s.report_id, LENGTH(r.path) FROM staged s JOIN ratings_report r ON r.id =
 """
 
 
+KEEP = """
+INSERT INTO ratings_uploadrow (upload_id, report_id, token, is_changed, before)
+SELECT %s, report_id, CASE WHEN is_changed THEN token + 1 ELSE token END, is_changed, before
+  FROM staged WHERE is_written
+"""
+
+
+def kept(old: Mapping[str, Any]) -> str:
+    """What a row holds, as text from which `restored` makes it again."""
+    return json.dumps({name: plain(old[name]) for name in WRITTEN}, ensure_ascii=False)
+
+
+def restored(text: str) -> dict[str, Any]:
+    """The columns of a row as they are staged."""
+    row = json.loads(text)
+    return row | {name: json.dumps(row[name], ensure_ascii=False) for name in JSON}
+
+
+def stage() -> None:
+    """Make the temporary table of the rows that are going to be written."""
+    with connection.cursor() as cursor:
+        cursor.execute(STAGED)
+
+
+def write_staged(label: str, by: Post) -> str:
+    """Store the staged rows with their trail: by whoever acts, the system for each superior.
+
+    Returns the name of a row that is not what it was when it was staged, "" if all are written.
+    """
+    lock = "FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
+    columns, own = TRAIL, ""
+    if not by.is_system:
+        columns = TRAIL | {"unit_id": "own.id", "unit_code": "own.code", "unit_name": "own.name"}
+        own = f"JOIN orgs_organization own ON own.id = {by.organization.pk:d}"
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE staged")
+        cursor.execute(LOCK.format(lock=lock))
+        cursor.execute(OVERTAKEN)
+        if overtaken := cursor.fetchone():
+            return overtaken[0]
+        cursor.execute(WRITE)
+        cursor.execute(COUNT_UP)
+    trail.record_selected("edit", label, columns, CHANGED.format(own=own), by=by)
+    return ""
+
+
 class _Import:
     """One file on its way into the rows of one cycle."""
 
     def __init__(
-        self, path, under: Report, by: Post | None, is_reviewed, choices, tokens, progress
+        self, path, under: Report, by: Post | None, is_reviewed, choices, shown, upload, progress
     ):
         self.path, self.under, self.is_reviewed = path, under, is_reviewed
         self.by = by or system_post(under.organization)
-        self.choices, self.tokens, self.progress = choices, tokens, progress
+        self.choices, self.shown, self.upload = choices, shown, upload
+        self.progress = progress
         self.loading = Loading()
         if not self.by.has(Role.FILL):
             raise TransitionRefused("只有填报人员可以导入台账")
@@ -337,10 +391,9 @@ class _Import:
         self.matcher = Matcher(under)
         self.tables: dict[str, Table] = {}
         self.wrong = defaultdict(set)  # numbers of wrong rows by sheet
-        with connection.cursor() as cursor:
-            cursor.execute(STAGED)
+        stage()
         count, others = 0, []
-        for sheet in read(self.path):
+        for sheet in read(self.path, self.limits):
             if sheet.is_hidden:
                 said = "这个工作表是隐藏的，没有读取；需要导入的请取消隐藏"
                 self._warn(sheet.name, said, Topic.HIDDEN)
@@ -571,9 +624,10 @@ class _Import:
         elif given and given != decided and self.is_reviewed:
             label = Grade(decided).label
             at.warning("reviewed_grade", f"已审核为“{label}”，表中的等次没有采用，改定请到审核页")
-        token = self.tokens.get(at.where)
-        if changed and token is not None and token != place.token:
-            at.error(NAME, "在您查看之后，这一行被他人修改，请重新核对", Topic.LOCKED)
+        seen = (place.code, place.token)
+        if changed and self.shown is not None and self.shown.get(at.where) != seen:
+            said = "与您查看时已有不同，这一行没有写入，请重新检查"
+            at.error(at.unit_field, said, Topic.LOCKED)
         self._keep(at, place, action, values | {"reviewed_grade": given}, old, changed)
         is_given = is_open and given not in (None, old["given_grade"]) and self._is_above(place)
         line = new | {"given_grade": given if is_given else old["given_grade"]}
@@ -583,6 +637,7 @@ class _Import:
         for name in JSON:
             line[name] = json.dumps(line[name], ensure_ascii=False) if line[name] else _EMPTY[name]
         data = self._trail_of(at, place, old, values, changed) if changed else ""
+        before = kept(old) if self.upload and (changed or is_given) else ""
         return (
             at.number,
             at.sheet,
@@ -593,6 +648,7 @@ class _Import:
             bool(changed) or is_given,
             at.is_wrong,
             data,
+            before,
             *map(line.__getitem__, WRITTEN),
         )
 
@@ -602,7 +658,7 @@ class _Import:
 
     def _trail_of(self, at, place, old, values, changed) -> str:
         """What the trail says of the row: where it came from, and what had been there."""
-        data = {"mark": workflow.IMPORTED, "file": self.path.name, "row": at.number}
+        data = {"mark": workflow.IMPORTED, "file": self.file_name, "row": at.number}
         if old is not BLANK:
             data["changes"] = {name: [plain(old[name]), plain(values[name])] for name in changed}
         return json.dumps(data, ensure_ascii=False)
@@ -723,38 +779,21 @@ class _Import:
     # ------------------------------------------------------------ writing
 
     def _write(self) -> None:
-        """Store the staged rows with their trail; whoever was quicker since is told of."""
         self.progress("写入")
-        lock = "FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM staged WHERE is_wrong")
-            cursor.execute("ANALYZE staged")
-            cursor.execute(LOCK.format(lock=lock))
-            cursor.execute(OVERTAKEN)
-            if overtaken := cursor.fetchone():
-                raise TransitionRefused(f"“{overtaken[0]}”在导入时被他人修改，请重新导入")
-            cursor.execute(WRITE)
-            cursor.execute(COUNT_UP)
-            self.loading.written_count = cursor.rowcount
-            self._record()
+            if self.upload:
+                cursor.execute(KEEP, [self.upload])
+            if overtaken := write_staged("填报", self.by):
+                raise TransitionRefused(f"“{overtaken}”在导入时被他人修改，请重新导入")
+            cursor.execute("SELECT COUNT(*) FROM staged WHERE is_changed")
+            (self.loading.written_count,) = cursor.fetchone()
             if self.is_reviewed:
                 cursor.execute(NAMED)
                 self.named = cursor.fetchall()
             cursor.execute("DROP TABLE staged")
         written = sum(self.loading.counts.values())
         analyzed(LedgerEntry, Report, AuditEvent, rows=written)
-
-    def _record(self) -> None:
-        """The trail of the rows: by whoever imports, the system for each superior."""
-        columns = dict(TRAIL)
-        if not self.by.is_system:
-            unit = self.by.organization
-            columns["unit_id"], columns["unit_code"] = "own.id", "own.code"
-            columns["unit_name"] = "own.name"
-            source = CHANGED.format(own=f"JOIN orgs_organization own ON own.id = {unit.pk:d}")
-        else:
-            source = CHANGED.format(own="")
-        trail.record_selected("edit", "填报", columns, source, by=self.by)
 
     def decide(self) -> None:
         """Submit and accept the rows with the grades given, the deepest first."""

@@ -474,8 +474,22 @@ def _candidates(places: Iterable[Place]) -> tuple[Candidate, ...]:
 
 
 def _closest(name: str, places: list[Place]) -> tuple[Candidate, ...]:
-    by_name = {}
+    """Those whose names hold this one or are held by it, then those that are like it.
+
+    What is compared is what tells names apart: every one ends in 党支部, and a 村 may have become
+    a 社区.
+    """
+    core, held, by_word = _parts(name)[0], {}, {}
+    stem = _stem(core)
     for place in places:
-        by_name.setdefault(key(place.short_name), []).append(place)
-    near = difflib.get_close_matches(key(name), by_name, SUGGESTED, 0.6)
-    return _candidates({p.pk: p for word in near for p in by_name[word]}.values())
+        other = _parts(place.short_name)[0]
+        if core in other or other in core or (len(stem) > 1 and stem == _stem(other)):
+            held[place.pk] = place
+        by_word.setdefault(other, []).append(place)
+    near = difflib.get_close_matches(core, by_word, SUGGESTED, 0.6)
+    alike = {place.pk: place for word in near for place in by_word[word]}
+    return _candidates((held | alike).values())
+
+
+def _stem(core: str) -> str:
+    return core.removesuffix("村").removesuffix("社区")

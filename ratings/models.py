@@ -1,4 +1,5 @@
 from datetime import timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import models
@@ -8,8 +9,8 @@ from django.utils import timezone
 from orgs.choices import Kind
 from orgs.models import Category, Organization
 
-from .choices import OPEN_STATES, STANDING_STATES, CycleState, Grade, State, Venue
-from .querysets import EXCUSED, CycleQuerySet, ReportQuerySet
+from .choices import OPEN_STATES, STANDING_STATES, CycleState, Grade, State, UploadState, Venue
+from .querysets import EXCUSED, CycleQuerySet, ReportQuerySet, UploadQuerySet
 
 
 class Cycle(models.Model):
@@ -396,3 +397,79 @@ class Reminder(models.Model):
 
     def __str__(self):
         return f"{self.on} {self.report}"
+
+
+class Upload(models.Model):
+    """导入: a ledger that somebody sent as a file, from its arrival until it is written or left.
+
+    The file, and beside it what each row was found to be, lie in the folder of uploads for seven
+    days. `found` holds what the page shows of the last check or writing.
+    """
+
+    report = models.ForeignKey(Report, models.PROTECT, related_name="+", verbose_name="本级报送件")
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name="导入人"
+    )
+    state = models.CharField(
+        "状态", max_length=12, choices=UploadState, default=UploadState.CHECKING
+    )
+    job = models.ForeignKey(
+        "jobs.Job", models.PROTECT, null=True, related_name="+", verbose_name="后台作业"
+    )
+    file = models.CharField("存放名", max_length=60, blank=True)  # in the folder of uploads
+    file_name = models.CharField("文件名", max_length=255)
+    size = models.PositiveBigIntegerField("大小")  # bytes
+    digest = models.CharField("SHA-256", max_length=64)
+    is_reviewed = models.BooleanField("按表中的上级定级审核", default=False)
+    is_deep = models.BooleanField("导入各级下级", default=False)
+    choices = models.JSONField("选择", default=list)  # [sheet, row, {field: answer}]
+    found = models.JSONField("结果", default=dict)
+    created_at = models.DateTimeField("上传时间", auto_now_add=True)
+    applied_at = models.DateTimeField("导入时间", null=True)
+    expires_at = models.DateTimeField("文件保存至")
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "台账导入"
+        ordering = ("-pk",)
+        indexes = (models.Index(fields=("person", "report", "-id"), name="upload_of_person"),)
+
+    def __str__(self):
+        return self.file_name
+
+    def get_absolute_url(self):
+        return reverse("ratings:upload", args=[self.pk])
+
+    @property
+    def path(self) -> Path | None:
+        """Where the file lies; None where it was deleted."""
+        return settings.UPLOADS_DIR / self.file if self.file else None
+
+    @property
+    def rows_path(self) -> Path | None:
+        return self.path and self.path.with_suffix(".rows")
+
+
+class UploadRow(models.Model):
+    """What a row was before an upload wrote it, so that the whole can be undone.
+
+    `token` is that of the report afterwards; `before` the JSON of what was replaced.
+    """
+
+    upload = models.ForeignKey(Upload, models.PROTECT, related_name="rows", verbose_name="台账导入")
+    report = models.ForeignKey(
+        Report, models.PROTECT, related_name="+", db_index=False, verbose_name="报送件"
+    )
+    token = models.PositiveIntegerField("导入后的版本号")
+    is_changed = models.BooleanField("内容有变")
+    before = models.TextField("导入前")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "导入的行"
+        constraints = (
+            models.UniqueConstraint(fields=("upload", "report"), name="row_once_an_upload"),
+        )
+
+    def __str__(self):
+        return f"{self.upload} {self.report}"

@@ -17,7 +17,7 @@ from orgs.models import Organization
 from .choices import CycleState, State
 from .columns import REPORTED
 from .models import Cycle, LedgerEntry, Report
-from .querysets import STEP
+from .querysets import STEP, ancestors, successor
 
 DAYS_TO_REPORT = 60  # until the root has everything, where the cycle does not say
 MOST_SUBORDINATES = 10**STEP - 2  # a path needs a successor of as many digits
@@ -223,6 +223,51 @@ def _copy_rows(cycle: Cycle) -> None:
             },
             reports.filter(previous__isnull=not is_linked),
         )
+
+
+@retried
+@transaction.atomic
+def take_in(organization: Organization, cycle: Cycle, *, by) -> Report:
+    """Give an organization that came into being in mid-cycle a report and an empty row, last below
+    its superior's; each superior has one more to count.
+
+    Only while the superior's own report is open: what it has handed up holds what it held.
+    """
+    above = Report.objects.of(cycle.pk).filter(organization=organization.parent_id)
+    path = above.values_list("path", flat=True).first()
+    if path is None:
+        raise TransitionRefused(f"“{organization.parent}”不在“{cycle}”之内")
+    line = Report.objects.of(cycle.pk).filter(path__in=[*ancestors(path), path])
+    line = list(line.select_for_update(no_key=True).order_by("path"))
+    cycle, superior = Cycle.objects.get(pk=cycle.pk), line[-1]
+    if not cycle.is_open or not superior.is_open or superior.order_id:
+        state = cycle.get_state_display() if not cycle.is_open else superior.get_state_display()
+        raise TransitionRefused(f"“{superior.name}”{state}，不能增加下级")
+    if not superior.has_subordinates:
+        raise TransitionRefused(f"“{superior.name}”在本批次没有下级，不能增加下级")
+    last = (
+        Report.objects.filter(parent=superior).order_by("-path").values_list("path", flat=True)[0]
+    )
+    if int(last[-STEP:]) >= MOST_SUBORDINATES:
+        raise TransitionRefused(f"“{superior.name}”的直接下级最多{MOST_SUBORDINATES}个")
+    report = Report.objects.create(
+        cycle=cycle,
+        organization=organization,
+        parent=superior,
+        path=successor(last),
+        code=organization.code,
+        name=organization.name,
+        short_name=organization.short_name,
+        kind=organization.kind,
+        category=organization.category,
+        is_rated=True,
+        has_subordinates=False,
+        rated_count=0,
+    )
+    LedgerEntry.objects.create(report=report)
+    Report.objects.filter(pk__in=[one.pk for one in line]).update(rated_count=F("rated_count") + 1)
+    trail.record("take_in", "纳入批次", [_act(cycle, organization=organization.code)], by=by)
+    return report
 
 
 @retried

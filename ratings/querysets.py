@@ -155,3 +155,15 @@ class ReportQuerySet(QuerySet):
             else:
                 ranges.append((cycle, path, successor(path)))
         return ranges
+
+
+class UploadQuerySet(QuerySet):
+    def own(self, post):
+        """What this person sent in under this post; nothing without one."""
+        if post is None or post.user is None:
+            return self.none()
+        return self.filter(person=post.user, report__organization=post.organization)
+
+    def expired(self):
+        """Those whose file has been kept long enough."""
+        return self.filter(expires_at__lt=timezone.now()).exclude(file="")

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from . import converters  # noqa: F401 - registers <cycle:…>
-from .views import cycles, figures, grid, ledger, reports, review, rows
+from .views import cycles, figures, grid, ledger, reports, review, rows, uploads
 
 app_name = "ratings"
 urlpatterns = [
@@ -26,6 +26,11 @@ urlpatterns = [
     path("<cycle:cycle>/remind/", review.remind, name="remind"),
     path("<cycle:cycle>/summary/", figures.own_summary, name="own_summary"),
     path("<cycle:cycle>/ledger/", ledger.ledger, name="ledger"),
+    path("<cycle:cycle>/upload/", uploads.uploaded, name="uploads"),
+    path("<cycle:cycle>/upload/template/", uploads.template, name="template"),
+    path("upload/<int:pk>/", uploads.upload, name="upload"),
+    path("upload/<int:pk>/new-branch/", uploads.new_branch, name="new_branch"),
+    path("upload/<int:pk>/<slug:action>/", uploads.act, name="upload_act"),
     path("cycles/", cycles.cycles, name="cycles"),
     path("cycles/new/", cycles.new, name="new_cycle"),
     path("cycles/<cycle:cycle>/", cycles.cycle, name="cycle"),

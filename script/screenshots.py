@@ -48,6 +48,7 @@ PAGES = (
     ("xiang", "ratings:hand_in", "431127107"),
     ("xiang", "ratings:fill", "431127107225"),
     ("xiang", "ratings:grid", CYCLE),
+    ("xiang", "ratings:uploads", CYCLE),
     ("xiang2", "desk", None),
     ("xiang2", "ratings:queue", CYCLE),
     ("xiang2", "ratings:review", "431127107223"),

@@ -14,7 +14,7 @@ from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Organization
 from ratings.choices import Form
-from ratings.models import Report
+from ratings.models import Report, Upload
 from ratings.workflow import TRANSITIONS
 from tests.factories import OrganizationFactory, UserFactory, appoint, fill, hand_up, submit
 
@@ -85,6 +85,14 @@ def world(line, settings, tmp_path):
         file_name="表.xlsx",
         expires_at=timezone.now() + timedelta(days=1),
     )
+    line.upload = Upload.objects.create(
+        report=line.of("township"),
+        person=posts["township"].user,
+        file="sent.xlsx",
+        file_name="台账.xlsx",
+        size=1,
+        expires_at=timezone.now() + timedelta(days=1),
+    )
     line.users = {role: post.user for role, post in posts.items()} | {"no post": UserFactory()}
     return line
 
@@ -125,6 +133,14 @@ def addresses():
         ("ratings:new_cycle", (), "GET POST", NOBODY),
         ("ratings:cycle", (LABEL,), "GET", EVERYONE),
         ("ratings:cycle_act", (LABEL, "close"), "GET POST", NOBODY),
+        ("ratings:uploads", (LABEL,), "GET POST", EVERYONE),
+        ("ratings:template", (LABEL,), "GET", EVERYONE),
+        ("ratings:upload", ("upload",), "GET", frozenset({"township"})),
+        ("ratings:new_branch", ("upload",), "GET POST", NOBODY),  # no line of it is unknown
+        *[
+            ("ratings:upload_act", ("upload", action), "POST", frozenset({"township"}))
+            for action in ("check", "confirm", "undo")
+        ],
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("jobs:list", (), "GET", EVERYONE | {"no post"}),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
@@ -161,6 +177,7 @@ def url_of(world, name, arguments):
         "branch": world.of("branch").pk,
         "unit": world.units["branch"].pk,
         "job": name.startswith("jobs:") and world.job.pk,
+        "upload": name.startswith(("ratings:upload", "ratings:new_b")) and world.upload.pk,
     }
     return reverse(name, args=[keys.get(argument, argument) for argument in arguments])
 

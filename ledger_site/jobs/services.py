@@ -61,6 +61,15 @@ def runs(kind: str, *, writes: bool = False):
     return register
 
 
+HOUSEKEEPING: list[Callable[[], int]] = []
+
+
+def keeps_house(function):
+    """Register what deletes files of an app that have been kept long enough, and counts them."""
+    HOUSEKEEPING.append(function)
+    return function
+
+
 class Cancelled(Exception):
     """Whoever asked for the work does not want it any more."""
 
@@ -327,7 +336,7 @@ def expire() -> int:
     """Delete the files that have been kept long enough, and what the queue knows of tasks as old;
     the jobs stay as a record. Returns how many files."""
     call_command("prune_db_task_results", min_age_days=KEPT.days, queue_name="*", verbosity=0)
-    count = 0
+    count = sum(act() for act in HOUSEKEEPING)
     for job in Job.objects.expired():
         job.path.unlink(missing_ok=True)
         count += Job.objects.filter(pk=job.pk).update(file="")

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
-from .. import services, sight, versions, workflow
+from .. import services, sight, uploads, versions, workflow
 from ..choices import Severity, State
 from ..forms import DecisionForm
 from ..models import Report
@@ -68,6 +68,7 @@ def report(request, pk):
             "is_near": is_live,
             "actions": actions,
             "may_edit": may_edit,
+            "may_import": is_own and not uploads.why_not(report, post),
             "may_fill_below": is_own
             and report.has_subordinates
             and report.cycle.is_open

@@ -152,7 +152,7 @@ def test_a_part_without_a_cell_and_an_explanation_lead_to_the_page_of_the_row(cl
     replace = answer["replace"]
     assert f"{fill}#id_venue_status" in replace[f"id_{report.pk}_venue_text_findings"]
     assert f"{fill}#id_secretary_name" in replace[f"id_{report.pk}_secretary_name_findings"]
-    assert "须说明 1 处" in answer["findings_html"]
+    assert "须说明 2 处" in answer["findings_html"]  # the namesake, and what premises these are
 
 
 @pytest.mark.parametrize("token", ["", "x", "-1", "9" * 30])

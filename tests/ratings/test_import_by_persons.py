@@ -157,12 +157,12 @@ def test_a_row_that_somebody_changed_since_it_was_shown_is_refused(line, sheet):
     shown = import_ledger(
         path, line.of("township"), by=line.township, is_dry_run=True, keeps_rows=True
     )
-    tokens = {(row["sheet"], row["row"]): row["token"] for row in shown.rows}
+    seen = {(row["sheet"], row["row"]): (row["branch_code"], row["token"]) for row in shown.rows}
     save_row(line.of("branch"), {"features": "他人所写"}, by=line.branch)
 
-    loading = import_ledger(path, line.of("township"), by=line.township, tokens=tokens)
+    loading = import_ledger(path, line.of("township"), by=line.township, shown=seen)
 
-    assert messages(loading) == ["在您查看之后，这一行被他人修改，请重新核对"]
+    assert messages(loading) == ["与您查看时已有不同，这一行没有写入，请重新检查"]
     assert line.of("branch").entry.features == "他人所写"
 
 

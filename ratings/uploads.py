@@ -1,0 +1,400 @@
+"""A ledger sent as a file: received, looked at, corrected by answers, written once, undone whole.
+
+Looking at it and writing it are background jobs; a page never opens the file. What is written is
+what was shown: each row is compared once more, in the transaction that writes it.
+"""
+
+import hashlib
+import json
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from ledger_site.base import trail
+from ledger_site.base.db import analyzed, copy_rows
+from ledger_site.base.models import AuditEvent
+from ledger_site.base.reading import Limits, Unreadable, read
+from ledger_site.base.sheets import file_name
+from ledger_site.base.workflow import TransitionRefused
+from ledger_site.jobs.services import keeps_house, runs, start
+from orgs import tree
+from orgs.choices import Kind, Role
+
+from . import loading, opening
+from .choices import OPEN_STATES, UploadState
+from .exports import NOTES, TEMPLATE, template_mark
+from .loading import STAGED_COLUMNS, WRITTEN, Finding, Loading, Topic, import_ledger
+from .marking import write_marked
+from .models import LedgerEntry, Report, Upload, UploadRow
+from .recognizing import CODE
+
+KEPT = timedelta(days=7)
+SHOWN = 100  # findings of one kind, and changed rows, on the page
+ASKED = 200  # questions on the page
+OTHER_TEMPLATE = "这份表格是“{}”的模板，不是“{}”的，请下载本单位本批次的模板填写后再上传"
+
+
+# ---------------------------------------------------------------- asking
+
+
+def may_load_all(post) -> bool:
+    """系统管理员 loads old ledgers of any depth: who keeps accounts at the top of the tree."""
+    return post.has(Role.MANAGE) and post.organization.parent_id is None
+
+
+def why_not(report: Report, post) -> str:
+    """Why this post may not send in ledgers of its own unit's report; "" where it may."""
+    if not report.cycle.is_open:
+        return f"“{report.cycle}”{report.cycle.get_state_display()}，不能导入"
+    if not post.has(Role.FILL) and not may_load_all(post):
+        return "只有填报人员可以导入台账"
+    return ""
+
+
+def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Upload:
+    """Keep a file that was sent and have it looked at. Raises `TransitionRefused` where the post
+    may not import, decide or reach so deep."""
+    if refusal := why_not(report, by):
+        raise TransitionRefused(refusal)
+    if is_deep and not may_load_all(by):
+        raise TransitionRefused("只有最高一级的管理人员可以导入各级下级的台账")
+    if is_deep and is_reviewed:
+        raise TransitionRefused("导入各级下级的台账不能同时审核，由各自的上级审核")
+    if is_reviewed and not by.has(Role.REVIEW):
+        raise TransitionRefused("只有审核人员可以按表中的上级定级审核")
+    if not is_deep and not by.has(Role.FILL):
+        raise TransitionRefused("只有填报人员可以导入本级和直接下级的台账")
+    ending = Path(sent.name).suffix.lower()
+    name = secrets.token_hex(16) + (ending if ending.isascii() and len(ending) <= 5 else "")
+    settings.UPLOADS_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path, digest = settings.UPLOADS_DIR / name, hashlib.sha256()
+    with path.open("xb") as file:
+        for chunk in sent.chunks():
+            digest.update(chunk)
+            file.write(chunk)
+    try:
+        with transaction.atomic():
+            upload = Upload.objects.create(
+                report=report,
+                person=by.user,
+                file=name,
+                file_name=file_name("", sent.name),
+                size=path.stat().st_size,
+                digest=digest.hexdigest(),
+                is_reviewed=is_reviewed,
+                is_deep=is_deep,
+                expires_at=timezone.now() + KEPT,
+            )
+            data = {"digest": upload.digest, "is_reviewed": is_reviewed, "is_deep": is_deep}
+            trail.record("upload", "上传台账", [_act(upload, **data)], by=by)
+            _ask(upload, "check_upload", "检查", by)
+    except BaseException:
+        path.unlink()
+        raise
+    return upload
+
+
+def check_again(upload: Upload, choices: list, *, by) -> None:
+    """Look at the file once more, with other answers."""
+    with transaction.atomic():
+        _turn(upload, {UploadState.CHECKED, UploadState.CHECKING}, UploadState.CHECKING)
+        Upload.objects.filter(pk=upload.pk).update(choices=choices)
+        _ask(upload, "check_upload", "检查", by)
+
+
+def may_create(upload: Upload, post) -> bool:
+    """Whether this person may add the branches that a ledger names and the tree does not have."""
+    return post.has(Role.MANAGE) and not upload.is_deep and upload.report.has_subordinates
+
+
+@transaction.atomic
+def create_branch(upload: Upload, where: loading.Where, *, by, **values) -> None:
+    """Put a branch below the own unit and into the cycle, take it for a line of the file and look
+    at the file again. Raises `StructureError` and `TransitionRefused`; nothing is made then."""
+    if not may_create(upload, by):
+        raise TransitionRefused("只有本单位的管理人员可以新建党支部")
+    branch = tree.insert(parent=by.organization, by=by, kind=Kind.BRANCH, **values)
+    opening.take_in(branch, upload.report.cycle, by=by)
+    others = [choice for choice in upload.choices if tuple(choice[:2]) != where]
+    check_again(upload, [*others, [*where, {CODE: branch.code}]], by=by)
+
+
+def confirm(upload: Upload, *, is_partial: bool, by) -> None:
+    """Have the rows written that were shown as good: all of the file, or these only."""
+    if upload.found.get("outcome") == "file_rejected":
+        raise TransitionRefused("这个文件不能导入，请修改后重新上传")
+    if upload.found.get("outcome") != "accepted" and not is_partial:
+        raise TransitionRefused("还有错误没有改正，不能全部导入")
+    with transaction.atomic():
+        _turn(upload, {UploadState.CHECKED}, UploadState.APPLYING)
+        _ask(upload, "apply_upload", "写入", by, is_partial=is_partial)
+
+
+def undo(upload: Upload, *, by) -> None:
+    """Have all rows of an upload made what they were, if nobody has touched them since."""
+    with transaction.atomic():
+        _turn(upload, {UploadState.APPLIED}, UploadState.UNDOING)
+        _ask(upload, "undo_upload", "撤销导入", by)
+
+
+def settle(upload: Upload) -> Upload:
+    """Back to where one can go on from, if the job in hand came to nothing."""
+    back = {
+        UploadState.APPLYING: UploadState.CHECKED,
+        UploadState.UNDOING: UploadState.APPLIED,
+    }.get(upload.state)
+    if back and upload.job and not upload.job.is_unfinished:
+        Upload.objects.filter(pk=upload.pk, state=upload.state, job=upload.job).update(state=back)
+        upload.refresh_from_db()
+    return upload
+
+
+def _ask(upload: Upload, kind: str, verb: str, by, **params) -> None:
+    title = f"{verb}台账：{upload.file_name}"[:200]
+    # Each time is another job: the same question may be asked again of other answers.
+    params |= {"upload": upload.pk, "number": secrets.token_hex(4)}
+    job = start(kind, title, params, by=by)
+    Upload.objects.filter(pk=upload.pk).update(job=job)
+
+
+def _turn(upload: Upload, sources: Iterable[str], target: str) -> None:
+    """Into another state, once: of two who press a button only the first is the one."""
+    mine = Upload.objects.filter(pk=upload.pk, state__in=sources).exclude(file="")
+    if not mine.update(state=target):
+        now = Upload.objects.get(pk=upload.pk)
+        if not now.file:
+            raise TransitionRefused("文件已过期删除，请重新上传")
+        raise TransitionRefused(f"这次导入{now.get_state_display()}，不能再次办理")
+
+
+def _act(upload: Upload, **data) -> trail.Act:
+    return trail.Act(
+        "upload", upload.pk, upload.report.organization.code, upload.file_name, data=data
+    )
+
+
+# ---------------------------------------------------------------- doing
+
+
+def _of(params, post) -> Upload:
+    own = Upload.objects.own(post).select_related("report__cycle", "report__organization")
+    upload = own.filter(pk=params["upload"]).first()
+    if upload is None or not upload.path or not upload.path.exists():
+        raise TransitionRefused("文件已过期删除，请重新上传")
+    return upload
+
+
+def _looked_at(sent: Upload, post, watch, **options) -> Loading:
+    reaches_all = sent.is_deep and may_load_all(post)
+    if sent.is_deep and not reaches_all:
+        raise TransitionRefused("只有最高一级的管理人员可以导入各级下级的台账")
+    choices = {(sheet, row): answers for sheet, row, answers in sent.choices}
+    return import_ledger(
+        sent.path,
+        sent.report,
+        by=None if reaches_all else post,
+        file_name=sent.file_name,
+        limits=_limits(sent),
+        is_reviewed=sent.is_reviewed,
+        keeps_rows=True,
+        choices=choices,
+        progress=watch,
+        **options,
+    )
+
+
+def _limits(sent: Upload) -> Limits:
+    """As many rows as a person has, or as the file has room for where all levels are loaded."""
+    limits = settings.UPLOAD_LIMITS
+    if sent.is_deep:
+        limits = limits | {"most_rows": settings.READING_LIMITS["most_rows"]}
+    return Limits(**limits)
+
+
+@runs("check_upload")
+def _check(params, post, stream, watch) -> str:
+    """Look at the file; the result of the job is the file again with its errors marked."""
+    upload = _of(params, post)
+    watch("打开文件")
+    if refused := _other_template(upload):
+        found = Loading("file_rejected", [refused])
+    else:
+        found = _looked_at(upload, post, watch, is_dry_run=True)
+    _keep_rows(upload, found)
+    name = ""
+    if found.errors and found.outcome == "rows_rejected":
+        watch("标注错误")
+        stem = Path(upload.file_name).stem
+        name = file_name(stem, "（标注错误）.xlsx")
+        write_marked(upload.path, found, stream)
+    watch.at_end(lambda: _found(upload, found, UploadState.CHECKING, UploadState.CHECKED))
+    return name
+
+
+@runs("apply_upload", writes=True)
+def _apply(params, post, stream, watch) -> str:
+    upload = _of(params, post)
+    if refusal := why_not(upload.report, post):
+        raise TransitionRefused(refusal)
+    is_partial = params["is_partial"]
+    found = _looked_at(
+        upload,
+        post,
+        watch,
+        is_partial=is_partial,
+        shown=_shown_rows(upload),
+        upload=upload.pk,
+    )
+    is_written = found.written_count or found.decided_count
+    if (found.errors and not is_partial) or not is_written:
+        _keep_rows(upload, found)
+        _found(upload, found, UploadState.APPLYING, UploadState.CHECKED, was_refused=True)
+        return ""
+    _found(upload, found, UploadState.APPLYING, UploadState.APPLIED)
+    Upload.objects.filter(pk=upload.pk).update(applied_at=timezone.now())
+    data = {"written": found.written_count, "decided": found.decided_count}
+    trail.record("apply_upload", "导入台账", [_act(upload, **data)], by=post)
+    return ""
+
+
+@runs("undo_upload", writes=True)
+def _undo(params, post, stream, watch) -> str:
+    upload = _of(params, post)
+    if not upload.report.cycle.is_open:
+        raise TransitionRefused(f"“{upload.report.cycle}”已不在进行中，不能撤销导入")
+    watch("核对")
+    rows = UploadRow.objects.filter(upload=upload)
+    untouched = rows.filter(report__token=F("token"), report__state__in=OPEN_STATES)
+    touched = rows.exclude(pk__in=untouched.values("pk")).order_by("report__path")
+    if names := list(touched.values_list("report__name", flat=True)[:6]):
+        listed = "、".join(names[:5]) + ("等" if len(names) > 5 else "")
+        raise TransitionRefused(f"导入以后已被修改或上报，不能整批撤销：{listed}")
+    watch("恢复")
+    loading.stage()
+    copy_rows("staged", STAGED_COLUMNS, _staged(upload, rows))
+    if overtaken := loading.write_staged("撤销导入", post):
+        raise TransitionRefused(f"“{overtaken}”刚刚被他人修改，不能整批撤销")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE staged")
+    count = rows.count()
+    analyzed(LedgerEntry, Report, AuditEvent, rows=count)
+    Upload.objects.filter(pk=upload.pk).update(state=UploadState.UNDONE)
+    trail.record("undo_upload", "撤销导入", [_act(upload, rows=count)], by=post)
+    return ""
+
+
+def _staged(upload: Upload, rows) -> Iterator[tuple]:
+    data = json.dumps({"mark": "撤销导入", "file": upload.file_name}, ensure_ascii=False)
+    kept = rows.values_list("report", "report__parent", "token", "is_changed", "before")
+    for number, (pk, parent, token, is_changed, before) in enumerate(kept.iterator(2000), 1):
+        row = loading.restored(before)
+        place = number, "", pk, parent, token, is_changed, True, False, data, ""
+        yield (*place, *map(row.__getitem__, WRITTEN))
+
+
+def _other_template(upload: Upload) -> Finding | None:
+    """What is wrong with a template that was made for another unit or cycle."""
+    mine = template_mark(upload.report)
+    try:
+        for sheet in read(upload.path, _limits(upload)):
+            if sheet.name != NOTES:
+                continue
+            for row in islice(sheet.rows, 50):
+                if row.cells[0] == TEMPLATE and row.cells[1] != mine:
+                    said = OTHER_TEMPLATE.format(row.cells[1], mine)
+                    return Finding(sheet.name, row.number, "", "", "", said, Topic.FILE)
+    except (Unreadable, IndexError):
+        pass  # told by whoever reads the rows
+    return None
+
+
+# ---------------------------------------------------------------- what was found
+
+
+def _found(upload: Upload, found: Loading, source: str, target: str, **more) -> None:
+    """Keep what the page shows of a result, if the upload is still where it was."""
+    said = {
+        "outcome": found.outcome,
+        "counts": dict(found.counts),
+        "written": found.written_count,
+        "decided": found.decided_count,
+        "untold": found.untold_count,
+        "errors": _by_kind(upload, found.errors),
+        "warnings": _by_kind(upload, found.warnings),
+        "skipped": [one.as_json() for one in found.skipped[:SHOWN]],
+        "questions": _questions(upload, found),
+        "changes": list(islice(_changes(found), SHOWN)),
+        **more,
+    }
+    Upload.objects.filter(pk=upload.pk, state=source).update(state=target, found=said)
+
+
+def _by_kind(upload: Upload, findings: list[Finding]) -> list[dict]:
+    kinds = defaultdict(list)
+    for finding in findings:
+        kinds[finding.kind].append(finding)
+    return [
+        {
+            "kind": kind,
+            "count": len(same),
+            "items": [
+                one.as_json() | {"message": one.message.replace(upload.file, upload.file_name)}
+                for one in same[:SHOWN]
+            ],
+        }
+        for kind, same in kinds.items()
+    ]
+
+
+def _questions(upload: Upload, found: Loading) -> list[dict]:
+    """What can be answered by a choice; what was answered before stays, to be answered anew."""
+    asked = [one.as_json() for one in (*found.errors, *found.warnings) if one.asks][:ASKED]
+    places = {(one["sheet"], one["row"]) for one in asked}
+    chosen = {(sheet, row) for sheet, row, _ in upload.choices} - places
+    before = upload.found.get("questions", ())
+    return asked + [one for one in before if (one["sheet"], one["row"]) in chosen]
+
+
+def _changes(found: Loading) -> Iterator[dict]:
+    for row in found.rows or ():
+        if row.get("changes") and row["action"] != "rejected":
+            names = ("sheet", "row", "branch_name", "branch_code", "changes")
+            yield {name: row[name] for name in names}
+
+
+def _keep_rows(upload: Upload, found: Loading) -> None:
+    """Keep what the good rows were found to be, a line each, beside the file."""
+    with upload.rows_path.open("w", encoding="utf-8") as file:
+        for row in found.rows or ():
+            if row["action"] != "rejected":
+                line = row["sheet"], row["row"], row["branch_code"], row["token"]
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _shown_rows(upload: Upload) -> dict[loading.Where, tuple[str, int]]:
+    with upload.rows_path.open(encoding="utf-8") as file:
+        rows = map(json.loads, file)
+        return {(sheet, row): (code, token) for sheet, row, code, token in rows}
+
+
+# ---------------------------------------------------------------- keeping house
+
+
+@keeps_house
+def expire() -> int:
+    """Delete the files that have been kept long enough, and what would undo them; how many."""
+    count = 0
+    for upload in Upload.objects.expired():
+        for path in (upload.path, upload.rows_path):
+            path.unlink(missing_ok=True)
+        UploadRow.objects.filter(upload=upload).delete()
+        count += Upload.objects.filter(pk=upload.pk).update(file="")
+    return count
