@@ -37,6 +37,7 @@ from .models import LedgerEntry, Report, Upload, UploadRow
 from .recognizing import CODE
 
 KEPT = timedelta(days=7)
+PIECE = 2000  # rows read at once
 SHOWN = 100  # findings of one kind, and changed rows, on the page
 ASKED = 200  # questions on the page
 OTHER_TEMPLATE = "这份表格是“{}”的模板，不是“{}”的，请下载本单位本批次的模板填写后再上传"
@@ -279,7 +280,8 @@ def _undo(params, post, stream, watch) -> str:
         raise TransitionRefused(f"导入以后已被修改或上报，不能整批撤销：{listed}")
     watch("恢复")
     loading.stage()
-    copy_rows("staged", STAGED_COLUMNS, _staged(upload, rows))
+    for piece in _pieces(rows):  # read before they are copied: one connection does one thing
+        copy_rows("staged", STAGED_COLUMNS, _staged(upload, piece))
     if overtaken := loading.write_staged("撤销导入", post):
         raise TransitionRefused(f"“{overtaken}”刚刚被他人修改，不能整批撤销")
     with connection.cursor() as cursor:
@@ -291,12 +293,21 @@ def _undo(params, post, stream, watch) -> str:
     return ""
 
 
-def _staged(upload: Upload, rows) -> Iterator[tuple]:
+def _pieces(rows) -> Iterator[list[tuple]]:
+    kept = rows.order_by("pk").values_list(
+        "pk", "report", "report__parent", "token", "is_changed", "before"
+    )
+    last = 0
+    while piece := list(kept.filter(pk__gt=last)[:PIECE]):
+        yield piece
+        last = piece[-1][0]
+
+
+def _staged(upload: Upload, piece: list[tuple]) -> Iterator[tuple]:
     data = json.dumps({"mark": "撤销导入", "file": upload.file_name}, ensure_ascii=False)
-    kept = rows.values_list("report", "report__parent", "token", "is_changed", "before")
-    for number, (pk, parent, token, is_changed, before) in enumerate(kept.iterator(2000), 1):
+    for number, report, parent, token, is_changed, before in piece:
         row = loading.restored(before)
-        place = number, "", pk, parent, token, is_changed, True, False, data, ""
+        place = number, "", report, parent, token, is_changed, True, False, data, ""
         yield (*place, *map(row.__getitem__, WRITTEN))
 
 
