@@ -16,7 +16,7 @@ from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
 from ratings.choices import Severity, State
-from ratings.models import Cycle, Reminder, Report, ReportMove
+from ratings.models import Cycle, Notice, Reminder, Report, ReportMove
 from ratings.querysets import ancestors
 from ratings.views.showing import GIVEN_BACK, named_in
 from ratings.workflow import UNDER_EXCUSED, findings_of, namesakes_of
@@ -135,6 +135,7 @@ class _Found:
         open_ones = [r.pk for r in reports if r.is_open]
         reminders = Reminder.objects.filter(report__in=open_ones).select_related("report__cycle")
         self.reminders = list(reminders.order_by("-pk")[:REMINDERS])
+        self.unread = {notice.cycle_id: notice for notice in Notice.objects.unread(reports)}
         self.namesakes = namesakes_of([report for report in reports if report.counts_row])
         above = Q(pk=None)
         for report in reports:
@@ -148,7 +149,11 @@ class _Found:
             return []
         own = [self._own_task(report)] if report.is_open and self.post.has(Role.FILL) else []
         review = self._review_tasks(report) if self.post.has(Role.REVIEW) else []
-        return own + review if own and not own[0].is_waiting else review + own
+        work = own + review if own and not own[0].is_waiting else review + own
+        if notice := self.unread.get(report.cycle_id):
+            title = f"请阅知通知“{notice}”"
+            work.append(Task(title, notice.get_absolute_url(), "查看", is_waiting=True))
+        return work
 
     def _own_task(self, report: Report) -> Task:
         cycle = report.cycle

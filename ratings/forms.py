@@ -19,6 +19,7 @@ from .checks import EXPLAINED
 from .choices import Grade, Venue
 from .columns import COLUMNS, COUNTS, FACTS, FIELDS, PLAN, REPORTED, REPORTED_NAMES
 from .loading import SKIP
+from .models import Notice
 from .workflow import Decision
 
 LONGEST_KEPT = 20_000  # characters of a text that can't be read and is kept for whoever typed it
@@ -394,3 +395,40 @@ def answers_of(data: Mapping[str, str], questions: list[Mapping]) -> list:
         elif value in {answer["value"] for answer in asked["answers"]}:
             row |= {asked["asks"]: value, SKIP: ""}
     return [[sheet, row, chosen] for (sheet, row), chosen in answers.items() if chosen]
+
+
+class NoticeForm(forms.ModelForm):
+    class Meta:
+        model = Notice
+        fields = ("title", "document", "text")
+        widgets = {"text": forms.Textarea(attrs={"rows": 12})}
+        help_texts = {"document": "如“湘组发〔2012〕5号”，没有的留空"}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+
+
+class PublicityForm(forms.Form):
+    started_on = forms.DateField(
+        label="开始日期", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    days = forms.IntegerField(label="公示天数", help_text="从开始日期算起，含首尾两天", initial=5)
+    contact = forms.CharField(
+        label="意见反映方式", max_length=200, help_text="受理单位、电话或地址，如“乡党委组织办”"
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+
+
+class ObjectionForm(forms.Form):
+    path = forms.ChoiceField(label="涉及的党组织", required=False)
+    received_on = forms.DateField(
+        label="收到日期", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    source = forms.CharField(label="反映人", max_length=60, required=False, help_text="匿名的留空")
+    text = forms.CharField(label="意见", max_length=2000, widget=forms.Textarea(attrs={"rows": 4}))
+
+    def __init__(self, *args, rows, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+        self.fields["path"].choices = [("", "整个名单"), *((row.path, row.name) for row in rows)]

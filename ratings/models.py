@@ -10,7 +10,14 @@ from orgs.choices import Kind
 from orgs.models import Category, Organization
 
 from .choices import OPEN_STATES, STANDING_STATES, CycleState, Grade, State, UploadState, Venue
-from .querysets import EXCUSED, CycleQuerySet, ReportQuerySet, UploadQuerySet
+from .querysets import (
+    EXCUSED,
+    CycleQuerySet,
+    NoticeQuerySet,
+    PublicityQuerySet,
+    ReportQuerySet,
+    UploadQuerySet,
+)
 
 
 class Cycle(models.Model):
@@ -473,3 +480,129 @@ class UploadRow(models.Model):
 
     def __str__(self):
         return f"{self.upload} {self.report}"
+
+
+class Notice(models.Model):
+    """通知: what the top has to say with a cycle. Each time it is written anew it is read anew."""
+
+    cycle = models.OneToOneField(Cycle, models.PROTECT, related_name="notice", verbose_name="批次")
+    title = models.CharField("标题", max_length=120)
+    document = models.CharField("文号", max_length=60, blank=True)
+    text = models.TextField("正文")
+    number = models.PositiveIntegerField("第几稿", default=1)
+    at = models.DateTimeField("发布时间", default=timezone.now)
+    person_name = models.CharField("发布人", max_length=60)
+    unit_name = models.CharField("发布单位", max_length=120)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "通知"
+
+    def __str__(self):
+        return self.title
+
+    def get_absolute_url(self):
+        return reverse("ratings:notice", args=[self.cycle])
+
+
+class NoticeReading(models.Model):
+    """阅知: a person read the notice for a unit."""
+
+    notice = models.ForeignKey(Notice, models.PROTECT, related_name="readings", verbose_name="通知")
+    report = models.ForeignKey(
+        Report, models.PROTECT, related_name="+", db_index=False, verbose_name="报送件"
+    )
+    number = models.PositiveIntegerField("第几稿")
+    at = models.DateTimeField("时间", auto_now_add=True)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name="人员"
+    )
+    person_name = models.CharField("人员姓名", max_length=60)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "阅知"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("report", "notice", "number"), name="notice_read_once_by_a_unit"
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.report} {self.notice}"
+
+
+class Publicity(models.Model):
+    """公示: names and grades of the rows a level has accepted, as they were on its first day."""
+
+    report = models.ForeignKey(
+        Report, models.PROTECT, related_name="publicities", verbose_name="公示单位"
+    )
+    started_on = models.DateField("开始日期")
+    ended_on = models.DateField("结束日期")  # the last day
+    contact = models.CharField("意见反映方式", max_length=200)
+    at = models.DateTimeField("时间", auto_now_add=True)
+    person_name = models.CharField("办理人", max_length=60)
+
+    objects = PublicityQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "公示"
+        ordering = ("-pk",)
+
+    def __str__(self):
+        return f"{self.report.short_name}公示（{self.started_on:%Y-%m-%d}）"
+
+    def get_absolute_url(self):
+        return reverse("ratings:publicity", args=[self.pk])
+
+    @property
+    def is_running(self) -> bool:
+        return self.started_on <= timezone.localdate() <= self.ended_on
+
+
+class PublicRow(models.Model):
+    publicity = models.ForeignKey(
+        Publicity, models.PROTECT, related_name="rows", verbose_name="公示"
+    )
+    report = models.ForeignKey(
+        Report, models.PROTECT, related_name="+", db_index=False, verbose_name="报送件"
+    )
+    path = models.CharField("层级码", max_length=64)
+    name = models.CharField("党组织名称", max_length=120)
+    grade = models.CharField("审核定级类别", max_length=12, choices=Grade)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "公示的行"
+        constraints = (
+            models.UniqueConstraint(fields=("publicity", "path"), name="row_once_in_a_publicity"),
+        )
+
+    def __str__(self):
+        return f"{self.name} {self.get_grade_display()}"
+
+
+class Objection(models.Model):
+    """公示意见: what was said against a row, or the list, and what was answered."""
+
+    publicity = models.ForeignKey(
+        Publicity, models.PROTECT, related_name="objections", verbose_name="公示"
+    )
+    row = models.ForeignKey(
+        PublicRow, models.PROTECT, null=True, related_name="objections", verbose_name="涉及的党组织"
+    )
+    received_on = models.DateField("收到日期")
+    source = models.CharField("反映人", max_length=60)
+    text = models.TextField("意见")
+    person_name = models.CharField("记录人", max_length=60)
+    at = models.DateTimeField("记录时间", auto_now_add=True)
+    answer = models.TextField("核实处理情况", blank=True)
+    answered_by = models.CharField("答复人", max_length=60, blank=True)
+    answered_at = models.DateTimeField("答复时间", null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "公示意见"
+        ordering = ("pk",)
+
+    def __str__(self):
+        return self.text[:20]

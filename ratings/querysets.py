@@ -167,3 +167,21 @@ class UploadQuerySet(QuerySet):
     def expired(self):
         """Those whose file has been kept long enough."""
         return self.filter(expires_at__lt=timezone.now()).exclude(file="")
+
+
+class PublicityQuerySet(QuerySet):
+    def visible_to(self, report):
+        """What the unit of a report and each of its superiors has made public in the cycle."""
+        line = [*ancestors(report.path), report.path]
+        return self.filter(report__cycle=report.cycle_id, report__path__in=line)
+
+
+class NoticeQuerySet(QuerySet):
+    def unread(self, reports):
+        """Those of the cycles of these reports that their units have not read as they are now."""
+        readings = self.model.readings.rel.related_model.objects.filter(
+            notice=OuterRef("pk"), number=OuterRef("number"), report__in=reports
+        )
+        return self.filter(cycle__in=[report.cycle_id for report in reports]).exclude(
+            Exists(readings)
+        )

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from . import converters  # noqa: F401 - registers <cycle:…>
-from .views import cycles, figures, grid, ledger, reports, review, rows, uploads
+from .views import cycles, figures, grid, ledger, publicity, reports, review, rows, uploads
 
 app_name = "ratings"
 urlpatterns = [
@@ -31,6 +31,12 @@ urlpatterns = [
     path("upload/<int:pk>/", uploads.upload, name="upload"),
     path("upload/<int:pk>/new-branch/", uploads.new_branch, name="new_branch"),
     path("upload/<int:pk>/<slug:action>/", uploads.act, name="upload_act"),
+    path("<cycle:cycle>/notice/", publicity.notice, name="notice"),
+    path("<cycle:cycle>/notice/write/", publicity.write_notice, name="write_notice"),
+    path("<cycle:cycle>/publicity/", publicity.publicities, name="publicities"),
+    path("publicity/<int:pk>/", publicity.publicity, name="publicity"),
+    path("publicity/<int:pk>/sheet/", publicity.sheet, name="publicity_sheet"),
+    path("publicity/<int:pk>/answer/<int:objection>/", publicity.answer, name="answer"),
     path("cycles/", cycles.cycles, name="cycles"),
     path("cycles/new/", cycles.new, name="new_cycle"),
     path("cycles/<cycle:cycle>/", cycles.cycle, name="cycle"),

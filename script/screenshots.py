@@ -57,6 +57,7 @@ PAGES = (
     ("xiang2", "ratings:ledger", CYCLE),
     ("xiang2", "rectification:list", CYCLE),
     ("xian", "desk", None),
+    ("xian", "ratings:publicities", CYCLE),
     ("xian", "ratings:queue", CYCLE),
     ("xian", "ratings:review", "431127102"),
     ("xian", "ratings:own_summary", CYCLE),

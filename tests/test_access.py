@@ -13,6 +13,7 @@ from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Organization
+from ratings import publicity
 from ratings.choices import Form
 from ratings.models import Report, Upload
 from ratings.workflow import TRANSITIONS
@@ -35,6 +36,8 @@ NOBODY = frozenset()
 EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
+# What the township made public: itself and those below it.
+PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
 ANSWERS = frozenset({200, 302, 409, 422})
 
@@ -84,6 +87,14 @@ def world(line, settings, tmp_path):
         file="result",
         file_name="表.xlsx",
         expires_at=timezone.now() + timedelta(days=1),
+    )
+    publicity.write_notice(line.cycle, title="通知", document="", text="按时。", by=line.province)
+    line.publicity = publicity.publish(
+        line.of("township"),
+        started_on=timezone.localdate(),
+        days=5,
+        contact="乡组织办",
+        by=line.township,
     )
     line.upload = Upload.objects.create(
         report=line.of("township"),
@@ -141,6 +152,12 @@ def addresses():
             ("ratings:upload_act", ("upload", action), "POST", frozenset({"township"}))
             for action in ("check", "confirm", "undo")
         ],
+        ("ratings:notice", (LABEL,), "GET POST", EVERYONE),
+        ("ratings:write_notice", (LABEL,), "GET POST", NOBODY),
+        ("ratings:publicities", (LABEL,), "GET", EVERYONE),
+        ("ratings:publicity", ("publicity",), "GET", PUBLISHED),
+        ("ratings:publicity_sheet", ("publicity",), "GET", PUBLISHED),
+        ("ratings:answer", ("publicity", 1), "POST", NOBODY),  # nothing was said against it
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("jobs:list", (), "GET", EVERYONE | {"no post"}),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
@@ -177,6 +194,7 @@ def url_of(world, name, arguments):
         "branch": world.of("branch").pk,
         "unit": world.units["branch"].pk,
         "job": name.startswith("jobs:") and world.job.pk,
+        "publicity": "publicity" in arguments and world.publicity.pk,
         "upload": name.startswith(("ratings:upload", "ratings:new_b")) and world.upload.pk,
     }
     return reverse(name, args=[keys.get(argument, argument) for argument in arguments])

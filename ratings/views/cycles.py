@@ -12,9 +12,9 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Kind, Role
 from orgs.models import Category
 
-from .. import jobs, opening
+from .. import jobs, opening, publicity
 from ..choices import CycleState, State
-from ..models import Cycle, Report
+from ..models import Cycle, Notice, Report
 
 # What may be done to a cycle in each state: action, what the button says.
 ACTIONS = {
@@ -161,9 +161,13 @@ def cycle(request, cycle):
     found = dict(directs.order_by().values_list("state").annotate(n=Count("pk")))
     action, button = ACTIONS[CycleState(cycle.state)]
     categories = "、".join(cycle.categories.values_list("name", flat=True))
+    notice = Notice.objects.filter(cycle=cycle).first() if report else None
     context = {
         "cycle": cycle,
         "report": report,
+        "notice": notice,
+        "has_read": bool(notice and publicity.readings_of(notice, [report])),
+        "may_write_notice": bool(report) and _manages(post),
         "kinds": "、".join(Kind(kind).label for kind in cycle.kinds if kind in Kind.values),
         "categories": categories,
         "sees_previous": _cycles(post).filter(pk=cycle.previous_id).exists(),
