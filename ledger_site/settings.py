@@ -163,7 +163,7 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 READING_LIMITS = {
-    "most_rows": 500_000,
+    "most_rows": 2_000_000,  # of a command; rows pass by, none is kept
     "most_bytes": 1 << 30,
     "most_unpacked": 2 << 30,  # bytes; a province's rows are 0.4 GB of XML
     "most_memory": 1 << 30,  # bytes
