@@ -453,9 +453,9 @@ class Upload(models.Model):
         """Where the file lies; None where it was deleted."""
         return settings.UPLOADS_DIR / self.file if self.file else None
 
-    @property
-    def rows_path(self) -> Path | None:
-        return self.path and self.path.with_suffix(".rows")
+    def rows_path(self, number: str) -> Path:
+        """Where a look at the file keeps what it found the rows to be."""
+        return self.path.with_suffix(f".{number}.rows")
 
 
 class UploadRow(models.Model):

@@ -105,6 +105,8 @@ def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Up
 
 def check_again(upload: Upload, choices: list, *, by) -> None:
     """Look at the file once more, with other answers."""
+    if upload.job and upload.job.is_unfinished:
+        raise TransitionRefused("正在办理，请稍候")
     with transaction.atomic():
         _turn(upload, {UploadState.CHECKED, UploadState.CHECKING}, UploadState.CHECKING)
         Upload.objects.filter(pk=upload.pk).update(choices=choices)
@@ -229,14 +231,15 @@ def _check(params, post, stream, watch) -> str:
         found = Loading("file_rejected", [refused])
     else:
         found = _looked_at(upload, post, watch, is_dry_run=True)
-    _keep_rows(upload, found)
+    _keep_rows(upload, found, params["number"])
     name = ""
     if found.errors and found.outcome == "rows_rejected":
         watch("标注错误")
         stem = Path(upload.file_name).stem
         name = file_name(stem, "（标注错误）.xlsx")
         write_marked(upload.path, found, stream)
-    watch.at_end(lambda: _found(upload, found, UploadState.CHECKING, UploadState.CHECKED))
+    turn = UploadState.CHECKING, UploadState.CHECKED
+    watch.at_end(lambda: _found(upload, found, *turn, number=params["number"]))
     return name
 
 
@@ -256,8 +259,9 @@ def _apply(params, post, stream, watch) -> str:
     )
     is_written = found.written_count or found.decided_count
     if (found.errors and not is_partial) or not is_written:
-        _keep_rows(upload, found)
-        _found(upload, found, UploadState.APPLYING, UploadState.CHECKED, was_refused=True)
+        _keep_rows(upload, found, params["number"])
+        turn = UploadState.APPLYING, UploadState.CHECKED
+        _found(upload, found, *turn, number=params["number"], was_refused=True)
         return ""
     _found(upload, found, UploadState.APPLYING, UploadState.APPLIED)
     Upload.objects.filter(pk=upload.pk).update(applied_at=timezone.now())
@@ -381,9 +385,10 @@ def _changes(found: Loading) -> Iterator[dict]:
             yield {name: row[name] for name in names}
 
 
-def _keep_rows(upload: Upload, found: Loading) -> None:
-    """Keep what the good rows were found to be, a line each, beside the file."""
-    with upload.rows_path.open("w", encoding="utf-8") as file:
+def _keep_rows(upload: Upload, found: Loading, number: str) -> None:
+    """Keep what the good rows were found to be, a line each, beside the file: by the number of the
+    look at it, so that what is written is what somebody was shown, whoever looks meanwhile."""
+    with upload.rows_path(number).open("w", encoding="utf-8") as file:
         for row in found.rows or ():
             if row["action"] != "rejected":
                 line = row["sheet"], row["row"], row["branch_code"], row["token"]
@@ -391,7 +396,7 @@ def _keep_rows(upload: Upload, found: Loading) -> None:
 
 
 def _shown_rows(upload: Upload) -> dict[loading.Where, tuple[str, int]]:
-    with upload.rows_path.open(encoding="utf-8") as file:
+    with upload.rows_path(upload.found["number"]).open(encoding="utf-8") as file:
         rows = map(json.loads, file)
         return {(sheet, row): (code, token) for sheet, row, code, token in rows}
 
@@ -404,7 +409,7 @@ def expire() -> int:
     """Delete the files that have been kept long enough, and what would undo them; how many."""
     count = 0
     for upload in Upload.objects.expired():
-        for path in (upload.path, upload.rows_path):
+        for path in settings.UPLOADS_DIR.glob(f"{upload.path.stem}.*"):
             path.unlink(missing_ok=True)
         UploadRow.objects.filter(upload=upload).delete()
         count += Upload.objects.filter(pk=upload.pk).update(file="")

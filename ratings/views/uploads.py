@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from ledger_site.base.workflow import TransitionRefused
+from ledger_site.jobs.services import recover
 from orgs.choices import Kind, Role
 from orgs.models import Organization
 from orgs.names import place_of
@@ -94,6 +95,8 @@ def _upload(request, pk) -> Upload:
 def upload(request, pk):
     found = _upload(request, pk)
     is_waiting = found.job is not None and found.job.is_unfinished
+    if is_waiting and recover():
+        found = _upload(request, pk)
     if request.htmx:
         if is_waiting:
             return render(request, "ratings/_upload_job.html", {"upload": found})
@@ -125,6 +128,7 @@ def upload(request, pk):
 def _counts(found: Upload) -> list[dict]:
     counts, result = found.found.get("counts", {}), found.found
     said = [
+        ("表中共", sum(counts.values()), ""),
         ("新填", counts.get("new", 0), ""),
         ("有改动", counts.get("changed", 0), ""),
         ("没有变化", counts.get("same", 0), ""),

@@ -1,10 +1,12 @@
 """The wizard: a ledger is sent, looked at, corrected, written and undone."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 from openpyxl import load_workbook
@@ -17,10 +19,10 @@ from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Category, Organization
 from ratings import exports, loading, opening, services, uploads, verification
-from ratings.choices import Form, State, UploadState
+from ratings.choices import CycleState, Form, State, UploadState
 from ratings.columns import FIELDS
 from ratings.exports import _ledger_columns
-from ratings.models import LedgerEntry, Report, Upload, UploadRow
+from ratings.models import Cycle, LedgerEntry, Report, Upload, UploadRow
 from tests.factories import (
     OrganizationFactory,
     appoint,
@@ -429,3 +431,81 @@ def test_nothing_is_taken_in_below_what_was_handed_up(line):
     made = OrganizationFactory(code="B3", name="甲县乙乡戊村党支部", parent=line.units["township"])
     with pytest.raises(TransitionRefused, match="已上报，不能增加下级"):
         opening.take_in(made, line.cycle, by=line.township)
+
+
+def test_what_another_look_found_is_not_what_is_written(clerk, line):
+    """A look that is late ends after the confirmation; its rows were shown to nobody."""
+    upload = send(clerk, line, workbook(line))
+    params = {"upload": upload.pk, "number": "late"}
+    late = jobs.start("check_upload", "检查", params, by=line.township)
+    services.save_row(line.of("branch"), {"secretary_name": "孙三"}, by=line.branch)
+    jobs.run(late.pk, 1)
+    press(clerk, upload, "confirm", rows="all")
+    assert upload.state == UploadState.CHECKED
+    assert line.of("branch").entry.secretary_name == "孙三"
+
+
+def test_a_look_is_not_asked_for_twice_at_once(clerk, line):
+    upload = send(clerk, line, workbook(line))
+    address = reverse("ratings:upload_act", args=[upload.pk, "check"])
+    for _ in range(2):
+        clerk.post(address)
+    assert Job.objects.filter(state=JobState.WAITING).count() == 1
+
+
+def test_who_is_no_reviewer_any_more_decides_nothing(clerk, line):
+    rows = {code: texts | {"reviewed_grade": "较好"} for code, texts in sheet(line).items()}
+    upload = send(clerk, line, workbook(line, rows), is_reviewed="on")
+    line.township.user.appointments.filter(role=Role.REVIEW).update(
+        ended_on=timezone.localdate() - timedelta(days=1)
+    )
+    press(clerk, upload, "confirm", rows="all")
+    assert "只有审核人员" in clerk.get(upload.get_absolute_url()).content.decode()
+    assert line.of("branch").entry.secretary_name is None
+
+
+def test_a_cycle_that_was_closed_meanwhile_takes_nothing(clerk, line):
+    upload = send(clerk, line, workbook(line))
+    Cycle.objects.update(state=CycleState.CLOSED)
+    press(clerk, upload, "confirm", rows="all")
+    assert "不能导入" in clerk.get(upload.get_absolute_url()).content.decode()
+    assert line.of("branch").entry.secretary_name is None
+
+
+def test_a_row_that_was_undone_by_hand_is_left_to_whoever_did(clerk, line):
+    upload = send(clerk, line, workbook(line))
+    press(clerk, upload, "confirm", rows="all")
+    services.save_row(line.of("branch"), {"features": "改"}, by=line.branch)
+    press(clerk, upload, "undo")
+    page = clerk.get(upload.get_absolute_url()).content.decode()
+    assert "导入以后已被修改或上报，不能整批撤销：甲县乙乡丙村党支部" in page
+    assert line.of("sibling").entry.secretary_name == "钱二"
+
+
+def test_script_in_a_file_is_text_on_the_page(clerk, line):
+    rows = sheet(line, declared_grade="<script>alert(1)</script>")
+    upload = send(clerk, line, workbook(line, rows), name="<img src=x>.xlsx")
+    page = clerk.get(upload.get_absolute_url()).content.decode()
+    assert "<script>alert" not in page
+    assert "<img src=x>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_of_two_confirmations_at_once_one_is_taken(clerk, line):
+    upload = send(clerk, line, workbook(line))
+
+    def confirm():
+        try:
+            uploads.confirm(Upload.objects.get(pk=upload.pk), is_partial=False, by=line.township)
+        except TransitionRefused:
+            return 0
+        finally:
+            connection.close()
+        return 1
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = sum(pool.map(lambda _: confirm(), range(8)))
+    assert taken == 1
+    assert Job.objects.filter(kind="apply_upload").count() == 1
