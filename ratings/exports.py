@@ -34,7 +34,7 @@ from . import sight, versions
 from .choices import STANDING_STATES, Form, Grade, State
 from .columns import COLUMNS, FIELDS, TARGET, Field
 from .models import Report, ReportVersion
-from .querysets import EXCUSED, STEP, ancestors, below, successor
+from .querysets import EXCUSED, STEP, ancestors, from_path, successor
 from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
 
 __all__ = ["CONTENT_TYPE", "file_name", "title_of", "write", "write_split"]
@@ -303,7 +303,7 @@ class _Source:
         units = {
             path: (short, name)
             for path, short, name in Report.objects.of(self.report.cycle_id)
-            .filter(below(self.report.path) | Q(pk=self.report.pk), has_subordinates=True)
+            .filter(from_path(self.report.path), has_subordinates=True)
             .values_list("path", "short_name", "name")
         }
         labels = {path: short for path, (short, _) in units.items()}

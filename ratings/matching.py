@@ -18,7 +18,7 @@ from orgs.names import HEAD, place_of
 
 from .models import Report
 from .parsers import compact
-from .querysets import ancestors, below
+from .querysets import ancestors, from_path
 
 UNKNOWN_CODE = "在“{}”范围内没有这个代码的定级党组织，请核对代码"
 UNKNOWN_NAME = "在“{}”下没有叫这个名称的定级党组织，请核对名称和上级"
@@ -169,7 +169,7 @@ class Matcher:
     asked_widely: int = 0
 
     def __post_init__(self):
-        self.scope = below(self.under.path) | Q(pk=self.under.pk)
+        self.scope = from_path(self.under.path)
         lines = Report.objects.filter(
             cycle=self.under.cycle_id, path__in=ancestors(self.under.path)
         ).values_list("name", "short_name")

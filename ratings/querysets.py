@@ -25,6 +25,11 @@ def below(path: str, prefix: str = "") -> Q:
     return Q(**{f"{prefix}path__gt": path, f"{prefix}path__lt": successor(path)})
 
 
+def from_path(path: str) -> Q:
+    """A path and everything below it, as one range of the index."""
+    return Q(path__gte=path, path__lt=successor(path))
+
+
 def ancestors(path: str) -> list[str]:
     """Paths of the superiors, the root first."""
     return [path[:end] for end in range(STEP, len(path), STEP)]

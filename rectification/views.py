@@ -1,6 +1,5 @@
 """整改: what every unit means to put right, by when and with whose help."""
 
-from django.db.models import Q
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -9,7 +8,7 @@ from ledger_site.base.paging import page_of
 from ratings import sight
 from ratings.filters import unit_choices
 from ratings.models import Report
-from ratings.querysets import below
+from ratings.querysets import from_path
 from ratings.views.finding import visible_cycle
 from ratings.views.ledger import clean_path, grouped
 
@@ -50,7 +49,7 @@ def rectification(request, cycle):
 def _narrowed(rows, visible, own, chosen, today):
     if "unit" in chosen:
         unit = visible.filter(pk=chosen["unit"]).first()
-        rows = rows.filter(Q(pk=unit.pk) | below(unit.path)) if unit else rows.none()
+        rows = rows.filter(from_path(unit.path)) if unit else rows.none()
     if "due" in chosen:
         rows = rows.filter(sight.settled(own), due(chosen["due"], today))
     if "helper" in chosen:

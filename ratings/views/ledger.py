@@ -2,7 +2,6 @@
 
 from itertools import groupby
 
-from django.db.models import Q
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
@@ -14,7 +13,7 @@ from ..choices import Form
 from ..columns import COLUMNS, FIELDS
 from ..filters import LedgerFilters, unit_choices
 from ..models import Report
-from ..querysets import STEP, below
+from ..querysets import STEP, from_path
 from . import showing
 from .finding import visible_cycle
 
@@ -90,7 +89,7 @@ def _narrowed(rows, own, chosen, post):
         rows = rows.exclude(pk=own.pk)
     if "unit" in chosen:
         unit = Report.objects.visible_to(post).filter(pk=chosen["unit"]).first()
-        rows = rows.filter(Q(pk=unit.pk) | below(unit.path)) if unit else rows.none()
+        rows = rows.filter(from_path(unit.path)) if unit else rows.none()
     if "category" in chosen:
         rows = rows.filter(category__sheet_row=chosen["category"])
     if "declared" in chosen or "reviewed" in chosen:
