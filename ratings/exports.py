@@ -31,9 +31,10 @@ from orgs.models import Category
 from orgs.names import short_name_of
 
 from . import sight, versions
-from .choices import STANDING_STATES, Form, Grade, State
+from .choices import STANDING_STATES, CycleState, Form, Grade, State
 from .columns import COLUMNS, FIELDS, TARGET, Field
 from .models import Report, ReportVersion
+from .movement import FALLEN, MISSED, RISEN, Movement, lines_of
 from .querysets import EXCUSED, STEP, ancestors, from_path, successor
 from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
 
@@ -367,7 +368,10 @@ def _count(*heads: str, width: float = 8) -> Column:
     return Column(heads, width, number_format=NUMBER)
 
 
-def _figure_columns(heading: str) -> tuple[Column, ...]:
+RESULT = "晋位升级结果"
+
+
+def _figure_columns(heading: str, *, has_result: bool) -> tuple[Column, ...]:
     grades = (
         column
         for grade in Grade.labels
@@ -384,8 +388,42 @@ def _figure_columns(heading: str) -> tuple[Column, ...]:
         _count("已定级数", width=9),
         *grades,
         *(_count("晋位升级目标", plan, width=14) for plan in plans),
+        *(_result_columns() if has_result else ()),
         Column(("备注",), 30, is_left=True),
     )
+
+
+def _result_columns() -> Iterator[Column]:
+    for grade in Grade.labels:
+        yield _count(RESULT, grade)
+    yield _count(RESULT, "实现晋位升级数", width=10)
+    yield Column((RESULT, "晋位率%"), 9, number_format=TENTHS)
+    yield _count(RESULT, "未达目标数", width=9)
+    yield _count(RESULT, "降级数")
+
+
+def _result(of: Movement) -> list[Any]:
+    """The result columns, of the rows as the next round rated them."""
+    kinds, (risen, *_) = of.kinds(), of.rates()
+    return [
+        *of.now.values(),
+        kinds[RISEN],
+        _share(risen.count, risen.whole),
+        kinds[MISSED],
+        kinds[FALLEN],
+    ]
+
+
+def _results(report: Report, post) -> dict[int, Movement] | None:
+    """By organization: movement in the next round, by its tree; None without one that the post may
+    see the figures of."""
+    later = Report.objects.visible_to(post).filter(
+        organization=report.organization_id, cycle__previous=report.cycle_id
+    )
+    later = later.exclude(cycle__state=CycleState.PREPARING).order_by("cycle").first()
+    if later is None or not (later.organization_id == post.organization_id or later.is_standing):
+        return None
+    return {line.report.organization_id: line.movement for line in lines_of(later)}
 
 
 def _figures(figures: Figures, expected: int | str) -> list[Any]:
@@ -400,12 +438,14 @@ def _share(count: int, whole: int) -> float | str:
     return text if whole == 0 else float(text)
 
 
-def _summary_rows(lines: Sequence[Line], whole: Figures, expected, remark) -> Iterator[Row]:
+def _summary_rows(
+    lines: Sequence[Line], whole: Figures, expected, remark, result=lambda line: ()
+) -> Iterator[Row]:
+    """`result` gives the result columns of a line, None stands for the whole."""
     for number, line in enumerate(lines, 1):
-        yield Row(
-            [number, line.name, *_figures(line.figures, expected(line.figures)), remark(line)]
-        )
-    yield sheets.total([None, "合计", *_figures(whole, expected(whole)), None])
+        figures = _figures(line.figures, expected(line.figures))
+        yield Row([number, line.name, *figures, *result(line), remark(line)])
+    yield sheets.total([None, "合计", *_figures(whole, expected(whole)), *result(None), None])
 
 
 def _remark(line: Line, is_stored: bool) -> str:
@@ -445,13 +485,32 @@ def _foot(report: Report) -> tuple[str, ...]:
 def _write_summary(book: Book, form: Form, source: _Source, part: _Part) -> Written:
     report, summary = source.report, source.summary
     name, title, whole = SHEETS[form][0], title_of(form, report), summary.total
+    results = _results(report, source.post)
+    all_results = sum((results or {}).values(), Movement())
+    has_result = results is not None
+    units = dict(Report.objects.filter(parent=report).values_list("pk", "organization"))
+    units[report.pk] = report.organization_id
+
+    def of_unit(line):
+        if not has_result:
+            return ()
+        return _result(all_results if line is None else results.get(units[line.pk], Movement()))
+
+    def of_category(line):
+        if not has_result:
+            return ()
+        return _result(all_results if line is None else all_results.of(line.code))
+
     written = book.add(
-        sheets.Form(name, title, _figure_columns("基层党组织名称"), _foot(report)),
+        sheets.Form(
+            name, title, _figure_columns("基层党组织名称", has_result=has_result), _foot(report)
+        ),
         _summary_rows(
             summary.lines,
             whole,
             lambda figures: figures.expected,
             lambda line: _remark(line, source.is_stored),
+            of_unit,
         ),
     )
     rows = Category.sheet_rows()
@@ -460,12 +519,18 @@ def _write_summary(book: Book, form: Form, source: _Source, part: _Part) -> Writ
     # What is not decided yet is not known by category.
     is_known = whole.missing == 0
     book.add(
-        sheets.Form(f"{name}（按领域类别）", title, _figure_columns("领域类别"), _foot(report)),
+        sheets.Form(
+            f"{name}（按领域类别）",
+            title,
+            _figure_columns("领域类别", has_result=has_result),
+            _foot(report),
+        ),
         _summary_rows(
             [*lines, *found.values()],
             whole,
             lambda figures: figures.expected if is_known or figures is whole else "—",
             lambda line: None,
+            of_category,
         ),
     )
     return written
@@ -732,6 +797,10 @@ def _basis(source: _Source) -> str:
 
 def _form_notes(form: Form, written: Written) -> Iterator[tuple[str, str]]:
     if form == Form.ANNEX1:
+        yield (
+            RESULT,
+            "有下一批次时列出：下一批次已审核通过的，按其组织关系统计；晋位率为晋位数除以本批次不是“好”的",
+        )
         yield (
             "占比",
             "以已定级数为分母，逐项四舍五入，保留一位小数；各项分别取舍，相加不一定等于100；"

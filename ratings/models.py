@@ -606,3 +606,23 @@ class Objection(models.Model):
 
     def __str__(self):
         return self.text[:20]
+
+
+class VersionMovement(models.Model):
+    """Movement of the rows below a report since the cycle before, counted once for a version that
+    a superior has accepted: what is below it is frozen as it is."""
+
+    version = models.OneToOneField(
+        ReportVersion,
+        models.PROTECT,
+        primary_key=True,
+        related_name="movement",
+        verbose_name="上报版本",
+    )
+    counts = models.JSONField("行数", default=dict)  # 领域|上期审核|上期目标|本期审核 → rows
+
+    class Meta:
+        verbose_name = verbose_name_plural = "等次变动"
+
+    def __str__(self):
+        return str(self.version)

@@ -1,7 +1,18 @@
 from django.urls import path
 
 from . import converters  # noqa: F401 - registers <cycle:…>
-from .views import cycles, figures, grid, ledger, publicity, reports, review, rows, uploads
+from .views import (
+    cycles,
+    figures,
+    grid,
+    ledger,
+    movement,
+    publicity,
+    reports,
+    review,
+    rows,
+    uploads,
+)
 
 app_name = "ratings"
 urlpatterns = [
@@ -31,6 +42,9 @@ urlpatterns = [
     path("upload/<int:pk>/", uploads.upload, name="upload"),
     path("upload/<int:pk>/new-branch/", uploads.new_branch, name="new_branch"),
     path("upload/<int:pk>/<slug:action>/", uploads.act, name="upload_act"),
+    path("report/<int:pk>/movement/", movement.movement, name="movement"),
+    path("report/<int:pk>/movement/rows/", movement.movement_rows, name="movement_rows"),
+    path("<cycle:cycle>/movement/", movement.own_movement, name="own_movement"),
     path("<cycle:cycle>/notice/", publicity.notice, name="notice"),
     path("<cycle:cycle>/notice/write/", publicity.write_notice, name="write_notice"),
     path("<cycle:cycle>/publicity/", publicity.publicities, name="publicities"),

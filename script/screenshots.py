@@ -78,6 +78,7 @@ PAGES = (
     ("sheng", "ratings:queue", CYCLE),
     ("sheng", "ratings:own_summary", CYCLE),
     ("sheng", "ratings:own_summary", CLOSED),
+    ("sheng", "ratings:own_movement", CYCLE),
     ("sheng", "ratings:ledger", CLOSED),
     ("sheng", "orgs:tree", None),
     ("admin", "desk", None),

@@ -152,6 +152,9 @@ def addresses():
             ("ratings:upload_act", ("upload", action), "POST", frozenset({"township"}))
             for action in ("check", "confirm", "undo")
         ],
+        ("ratings:movement", row, "GET", ROW),
+        ("ratings:movement_rows", row, "GET", ROW),
+        ("ratings:own_movement", (LABEL,), "GET", EVERYONE),
         ("ratings:notice", (LABEL,), "GET POST", EVERYONE),
         ("ratings:write_notice", (LABEL,), "GET POST", NOBODY),
         ("ratings:publicities", (LABEL,), "GET", EVERYONE),
