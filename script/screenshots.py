@@ -67,6 +67,7 @@ PAGES = (
     ("xian", "ratings:report", "431127100"),
     ("xian", "ratings:history", "431127100"),
     ("xian", "rectification:list", CYCLE),
+    ("xian", "rectification:weak", CYCLE),
     ("chayue", "desk", None),
     ("jianzhi", "desk", None),
     ("shi", "desk", None),

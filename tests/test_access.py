@@ -162,6 +162,8 @@ def addresses():
         ("ratings:publicity_sheet", ("publicity",), "GET", PUBLISHED),
         ("ratings:answer", ("publicity", 1), "POST", NOBODY),  # nothing was said against it
         ("rectification:list", (LABEL,), "GET", EVERYONE),
+        ("rectification:weak", (LABEL,), "GET", EVERYONE),
+        ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
         ("jobs:list", (), "GET", EVERYONE | {"no post"}),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
         ("jobs:cancel", ("job",), "POST", frozenset({"township"})),

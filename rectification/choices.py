@@ -1,0 +1,13 @@
+from django.db.models import TextChoices
+
+
+class WeakReason(TextChoices):
+    """Why a superior holds an organization to be 软弱涣散, whatever its grade."""
+
+    LEADERSHIP = "leadership", "班子不健全、不团结"
+    SECRETARY = "secretary", "书记空缺或不胜任"
+    MEETINGS = "meetings", "组织生活不正常"
+    MANAGEMENT = "management", "管理制度混乱"
+    SERVICE = "service", "服务意识和能力差"
+    CONFLICT = "conflict", "矛盾纠纷、信访集中"
+    OTHER = "other", "其他"

@@ -1,0 +1,131 @@
+"""软弱涣散: who is on the list and why, and the superior's word beside the grade."""
+
+import io
+from datetime import date
+
+import pytest
+from django.urls import reverse
+from openpyxl import load_workbook
+
+from ledger_site.base.models import AuditEvent
+from ledger_site.base.workflow import TransitionRefused
+from orgs.choices import Role
+from ratings.choices import CycleState, Grade
+from ratings.models import Cycle, LedgerEntry
+from rectification import services, weak
+from rectification.models import WeakMark
+from tests import factories
+from tests.factories import accept, appoint, fill, hand_up, submit
+
+pytestmark = pytest.mark.django_db
+REASONS = {"reasons": ["secretary", "leadership"], "note": "书记长期外出"}
+
+
+def graded(report, grade):
+    LedgerEntry.objects.filter(report=report).update(reviewed_grade=grade)
+
+
+def listed(client, line, **asked):
+    page = client.get(reverse("rectification:weak", args=[line.cycle]), asked)
+    return [(row.report.code, row.reasons) for row in page.context["rows"]]
+
+
+def test_what_is_reviewed_as_poor_is_listed(client, line):
+    for name in ("branch", "sibling"):
+        hand_up(line.of(name))
+    client.force_login(line.township.user)
+    assert listed(client, line) == []
+    graded(line.of("branch"), Grade.POOR)
+    assert listed(client, line) == [("B1", "审核为较差")]
+
+
+def test_a_superior_marks_with_reasons_and_lifts_with_one(client, line):
+    client.force_login(line.township.user)
+    address = reverse("rectification:mark", args=[line.of("branch").pk])
+    assert client.post(address, {"note": "没有原因"}).status_code == 200
+    assert client.post(address, REASONS).status_code == 302
+    mark = WeakMark.objects.get()
+    assert mark.reasons == ["leadership", "secretary"]
+    assert listed(client, line) == [("B1", "上级认定：班子不健全、不团结、书记空缺或不胜任")]
+    assert listed(client, line, kind="poor") == []
+    client.post(address, {"reason": ""})
+    assert WeakMark.objects.filter(lifted_on=None).exists()
+    client.post(address, {"reason": "已调整书记"})
+    assert listed(client, line) == []
+    assert "已调整书记" in client.get(address).content.decode()
+    said = AuditEvent.objects.filter(action__in=["mark_weak", "lift_weak"]).values_list("action")
+    assert sorted(said) == [("lift_weak",), ("mark_weak",)]
+
+
+def test_a_mark_is_given_once(line):
+    services.mark_weak(line.of("branch"), **REASONS, by=line.township)
+    with pytest.raises(TransitionRefused, match="已经认定"):
+        services.mark_weak(line.of("branch"), **REASONS, by=line.township)
+
+
+@pytest.mark.parametrize("who", ["branch", "county", "province"])
+def test_only_the_direct_superior_marks(client, line, who):
+    post = getattr(line, who)
+    with pytest.raises(TransitionRefused, match="直接上级"):
+        services.mark_weak(line.of("branch"), **REASONS, by=post)
+    client.force_login(post.user)
+    address = reverse("rectification:mark", args=[line.of("branch").pk])
+    assert client.post(address, REASONS).status_code == 404
+    assert not WeakMark.objects.exists()
+
+
+def test_a_reader_marks_nothing(client, line):
+    reader = appoint(line.units["township"], Role.READ)
+    client.force_login(reader.user)
+    address = reverse("rectification:mark", args=[line.of("branch").pk])
+    client.post(address, REASONS)
+    assert not WeakMark.objects.exists()
+
+
+def test_a_closed_cycle_takes_no_mark(line):
+    Cycle.objects.update(state=CycleState.CLOSED)
+    with pytest.raises(TransitionRefused, match="不能再认定"):
+        services.mark_weak(line.of("branch"), **REASONS, by=line.township)
+
+
+def test_what_has_risen_is_looked_at_again_a_year_later(client, line):
+    for name in ("branch", "sibling"):
+        hand_up(line.of(name))
+    graded(line.of("branch"), Grade.POOR)
+    later = factories.open_cycle(2013, previous=line.cycle)
+    report = factories.report_of(line.units["branch"], later)
+    fill(report, deadline_text="2013年底", due_on=date(2013, 12, 31))
+    accept(submit(report))
+    line.cycle = later
+    client.force_login(line.township.user)
+    assert listed(client, line) == [("B1", "已转化，待回访")]
+    (row,) = client.get(reverse("rectification:weak", args=[later])).context["rows"]
+    decided = report.moves.filter(action="accept").latest("pk").at
+    assert row.again_on.year == decided.year + 1
+
+
+def test_a_leap_day_has_its_anniversary():
+    assert weak._year_after(date(2012, 2, 29)) == date(2013, 2, 28)
+
+
+def test_the_sheet_holds_the_rows_of_the_list(client, line):
+    services.mark_weak(line.of("sibling"), **REASONS, by=line.township)
+    for name in ("branch", "sibling"):
+        hand_up(line.of(name))
+    graded(line.of("branch"), Grade.POOR)
+    client.force_login(line.township.user)
+    answer = client.get(reverse("rectification:weak", args=[line.cycle]), {"sheet": "1"})
+    book = load_workbook(io.BytesIO(b"".join(answer.streaming_content)))
+    rows = [row for row in book["软弱涣散"].iter_rows(values_only=True) if isinstance(row[0], int)]
+    assert [row[3] for row in rows] == ["较差", "较好"]
+    assert rows[0][4] == "审核为较差"
+    assert AuditEvent.objects.filter(action="export").count() == 1
+
+
+def test_queries_do_not_grow_with_the_rows(client, line, django_assert_max_num_queries):
+    for name in ("branch", "sibling"):
+        hand_up(line.of(name))
+        graded(line.of(name), Grade.POOR)
+    client.force_login(line.township.user)
+    with django_assert_max_num_queries(18):
+        client.get(reverse("rectification:weak", args=[line.cycle]))
