@@ -1,12 +1,16 @@
 """Sessions: what signing in, moving away, a new password and signing out do to them."""
 
 import logging
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from tests.factories import fill, submit
 from tests.ratings.test_rows_views import form_of
 
 PASSWORD = "Shan-2012-xiang"
@@ -99,3 +103,30 @@ def test_no_password_is_logged(client, user, caplog):
 
     assert PASSWORD not in caplog.text
     assert client.session.session_key not in caplog.text
+
+
+def test_wrong_passwords_of_one_lock_nobody_else_out_and_tell_nothing(client, user):
+    """Whoever guesses from one address keeps the right person, at another, from nothing."""
+    name, address = user.username, reverse("login")
+    for number in range(50):
+        wrong = {"username": name, "password": f"wrong-{number}"}
+        known = client.post(address, wrong, REMOTE_ADDR="10.0.0.1").context["form"]
+    nobody = {"username": "没有这个账号", "password": "wrong"}
+    unknown = client.post(address, nobody, REMOTE_ADDR="10.0.0.1").context["form"]
+    assert known.errors == unknown.errors
+
+    right = {"username": name, "password": PASSWORD}
+    answer = client.post(address, right, REMOTE_ADDR="10.0.0.2")
+    assert answer.status_code == 302
+
+
+def test_a_cycle_keeps_what_is_handed_in_after_its_year(line, monkeypatch):
+    """A row belongs to its cycle's year, whatever day it is in Beijing or Greenwich."""
+    moment = datetime(2013, 1, 1, 0, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
+    fill(line.of("branch"))
+    monkeypatch.setattr(timezone, "now", lambda: moment)
+    assert timezone.localdate().isoformat() == "2013-01-01"
+    submit(line.of("branch"))
+    report = line.of("branch")
+    assert (report.cycle.year, report.state) == (2012, "submitted")
+    assert timezone.localdate(report.submitted_at).year == 2013
