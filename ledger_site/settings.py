@@ -155,6 +155,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 # Files that people send: what one may hold, and what looking into it may take.
+ATTACHMENTS_DIR = DATA_DIR / "attachments"  # kept for ever, under names of their own
 # A file that somebody sends is read by a worker, and refused while it arrives where it is larger.
 MOST_UPLOADED = 10 << 20  # bytes
 FILE_UPLOAD_HANDLERS = [

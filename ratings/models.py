@@ -6,6 +6,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+from ledger_site.base.models import Attachment
 from orgs.choices import Kind
 from orgs.models import Category, Organization
 
@@ -504,6 +505,15 @@ class Notice(models.Model):
 
     def get_absolute_url(self):
         return reverse("ratings:notice", args=[self.cycle])
+
+
+class NoticeFile(Attachment):
+    notice = models.ForeignKey(Notice, models.PROTECT, related_name="files", verbose_name="通知")
+    removed_at = models.DateTimeField("撤下时间", null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "通知附件"
+        ordering = ("pk",)
 
 
 class NoticeReading(models.Model):

@@ -5,18 +5,28 @@ from datetime import date, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from ledger_site.base import sheets, trail
+from ledger_site.base import attaching, sheets, trail
 from ledger_site.base.sheets import Book, Column, Row
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
 from .choices import Grade, State
 from .exports import unit_of
-from .models import Cycle, Notice, NoticeReading, Objection, Publicity, PublicRow, Report
+from .models import (
+    Cycle,
+    Notice,
+    NoticeFile,
+    NoticeReading,
+    Objection,
+    Publicity,
+    PublicRow,
+    Report,
+)
 from .workflow import act_of
 
 SHORTEST, LONGEST = 3, 60  # days of a publicity
 ANONYMOUS = "匿名"
+MOST_FILES = 20  # of a notice
 
 
 # ---------------------------------------------------------------- 通知
@@ -47,6 +57,34 @@ def write_notice(cycle: Cycle, *, title: str, document: str, text: str, by) -> N
     act = trail.Act("cycle", cycle.pk, cycle.label, cycle.title, data={"number": number} | values)
     trail.record("write_notice", "发布通知", [act], by=by)
     return notice
+
+
+@transaction.atomic
+def attach(notice: Notice, sent, *, by) -> NoticeFile:
+    """Add a file to a notice; what was read before holds, since its words are the same."""
+    if by.organization.parent_id or not by.has(Role.MANAGE):
+        raise TransitionRefused("只有最高一级的管理人员可以添加附件")
+    if notice.files.filter(removed_at=None).count() >= MOST_FILES:
+        raise TransitionRefused(f"附件最多{MOST_FILES}个")
+    file = NoticeFile.objects.create(notice=notice, **attaching.keep(sent, by=by))
+    about = {"file": file.file_name, "digest": file.digest}
+    cycle = notice.cycle
+    act = trail.Act("cycle", cycle.pk, cycle.label, cycle.title, data=about)
+    trail.record("attach", "添加通知附件", [act], by=by)
+    return file
+
+
+@transaction.atomic
+def remove_file(file: NoticeFile, *, by) -> None:
+    """Take a file off the notice; it is kept, as everything with history."""
+    if by.organization.parent_id or not by.has(Role.MANAGE):
+        raise TransitionRefused("只有最高一级的管理人员可以撤下附件")
+    there = NoticeFile.objects.filter(pk=file.pk, removed_at=None)
+    if not there.update(removed_at=timezone.now()):
+        raise TransitionRefused("这个附件已经撤下")
+    cycle = file.notice.cycle
+    act = trail.Act("cycle", cycle.pk, cycle.label, cycle.title, data={"file": file.file_name})
+    trail.record("detach", "撤下通知附件", [act], by=by)
 
 
 @transaction.atomic

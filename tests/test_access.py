@@ -6,6 +6,7 @@ What a post may not see does not exist: 404. Whoever is not signed in is sent to
 from datetime import date, timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
@@ -88,7 +89,12 @@ def world(line, settings, tmp_path):
         file_name="表.xlsx",
         expires_at=timezone.now() + timedelta(days=1),
     )
-    publicity.write_notice(line.cycle, title="通知", document="", text="按时。", by=line.province)
+    settings.ATTACHMENTS_DIR = tmp_path
+    notice = publicity.write_notice(
+        line.cycle, title="通知", document="", text="按时。", by=line.province
+    )
+    sent = SimpleUploadedFile("附件.pdf", b"%PDF-1.4")
+    line.attached = publicity.attach(notice, sent, by=line.province)
     line.publicity = publicity.publish(
         line.of("township"),
         started_on=timezone.localdate(),
@@ -157,6 +163,8 @@ def addresses():
         ("ratings:own_movement", (LABEL,), "GET", EVERYONE),
         ("ratings:notice", (LABEL,), "GET POST", EVERYONE),
         ("ratings:write_notice", (LABEL,), "GET POST", NOBODY),
+        ("ratings:attach", (LABEL,), "POST", NOBODY),
+        ("ratings:notice_file", (LABEL, "attached"), "GET", EVERYONE),
         ("ratings:publicities", (LABEL,), "GET", EVERYONE),
         ("ratings:publicity", ("publicity",), "GET", PUBLISHED),
         ("ratings:publicity_sheet", ("publicity",), "GET", PUBLISHED),
@@ -199,6 +207,7 @@ def url_of(world, name, arguments):
         "branch": world.of("branch").pk,
         "unit": world.units["branch"].pk,
         "job": name.startswith("jobs:") and world.job.pk,
+        "attached": "attached" in arguments and world.attached.pk,
         "publicity": "publicity" in arguments and world.publicity.pk,
         "upload": name.startswith(("ratings:upload", "ratings:new_b")) and world.upload.pk,
     }

@@ -1,4 +1,31 @@
+from pathlib import Path
+
+from django.conf import settings
 from django.db import models
+
+
+class Attachment(models.Model):
+    """附件: a file that belongs to a record; what it is was told by its content.
+
+    It lies in the folder of attachments under a name of its own, and is served as a download only.
+    """
+
+    file = models.CharField("存放名", max_length=60)
+    file_name = models.CharField("文件名", max_length=255)
+    size = models.PositiveBigIntegerField("大小")  # bytes
+    digest = models.CharField("SHA-256", max_length=64)
+    at = models.DateTimeField("上传时间", auto_now_add=True)
+    person_name = models.CharField("上传人", max_length=60)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self):
+        return self.file_name
+
+    @property
+    def path(self) -> Path:
+        return settings.ATTACHMENTS_DIR / self.file
 
 
 class AuditEvent(models.Model):

@@ -2,21 +2,22 @@
 
 import tempfile
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from ledger_site.base import trail
-from ledger_site.base.paging import page_of
+from ledger_site.base import attaching, trail
+from ledger_site.base.paging import page_of, whole
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
 from .. import publicity as services
 from ..exports import CONTENT_TYPE
 from ..forms import NoticeForm, ObjectionForm, PublicityForm
-from ..models import Notice, Publicity, Report
+from ..models import Notice, NoticeFile, Publicity, Report
 from ..querysets import ancestors
 from ..workflow import act_of
 from .finding import own_report, visible_cycle
@@ -47,8 +48,42 @@ def notice(request, cycle):
         "read_count": read_count,
         "direct_count": directs.order_by().count(),
         "may_write": _writes_notices(request.post),
+        "files": found.files.filter(removed_at=None),
+        "kinds": attaching.KINDS,
     }
     return render(request, "ratings/notice.html", context)
+
+
+@require_POST
+def attach(request, cycle):
+    """Add a file to the notice, or take one off."""
+    cycle = visible_cycle(request, cycle)
+    if not _writes_notices(request.post):
+        raise Http404
+    found = get_object_or_404(Notice.objects.select_related("cycle"), cycle=cycle)
+    try:
+        if "remove" in request.POST:
+            files = found.files.filter(removed_at=None)
+            file = get_object_or_404(files, pk=whole(request.POST["remove"]) or 0)
+            services.remove_file(file, by=request.post)
+            messages.success(request, "已撤下附件")
+        elif sent := request.FILES.get("file"):
+            services.attach(found, sent, by=request.post)
+            messages.success(request, "已添加附件")
+        else:
+            is_large = getattr(request, "is_too_large", False)
+            most = settings.MOST_UPLOADED >> 20
+            messages.error(request, f"文件超过{most}MB，没有接收" if is_large else "请选择文件")
+    except TransitionRefused as refusal:
+        messages.error(request, str(refusal))
+    return redirect(found)
+
+
+@require_safe
+def notice_file(request, cycle, pk):
+    cycle = visible_cycle(request, cycle)
+    files = NoticeFile.objects.filter(notice__cycle=cycle, removed_at=None)
+    return attaching.served(get_object_or_404(files, pk=pk))
 
 
 def _writes_notices(post) -> bool:

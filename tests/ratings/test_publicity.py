@@ -2,8 +2,10 @@
 
 import io
 from datetime import timedelta
+from zipfile import ZipFile
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 from openpyxl import load_workbook
@@ -13,7 +15,7 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from ratings import publicity
 from ratings.choices import Grade
-from ratings.models import LedgerEntry, Notice, NoticeReading, Objection, Publicity
+from ratings.models import LedgerEntry, Notice, NoticeFile, NoticeReading, Objection, Publicity
 from tests.factories import accept, appoint, fill, hand_up, submit
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +85,79 @@ def test_nobody_else_writes_one(client, line, who):
 def test_a_unit_reads_for_itself_alone(line):
     with pytest.raises(TransitionRefused, match="本单位"):
         publicity.read_notice(write(line), line.of("branch"), by=line.township)
+
+
+def book(name: str) -> bytes:
+    stream = io.BytesIO()
+    with ZipFile(stream, "w") as package:
+        package.writestr("[Content_Types].xml", "<Types/>")
+        package.writestr(name, "")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def attach(client, line, settings, tmp_path):
+    """`attach(name, content)`: the top adds a file to the notice; the page afterwards."""
+    settings.ATTACHMENTS_DIR = tmp_path / "attachments"
+    write(line)
+    client.force_login(line.province.user)
+
+    def send(name, content):
+        address = reverse("ratings:attach", args=[line.cycle])
+        sent = SimpleUploadedFile(name, content)
+        return client.post(address, {"file": sent}, follow=True).content.decode()
+
+    return send
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("样表.pdf", b"%PDF-1.7\n"),
+        ("照片.PNG", b"\x89PNG\r\n\x1a\n.."),
+        ("照片.jpeg", b"\xff\xd8\xff\xe0"),
+        ("样表.docx", book("word/document.xml")),
+        ("样表.xlsx", book("xl/workbook.xml")),
+    ],
+)
+def test_a_file_of_the_notice_is_fetched_as_it_was_sent(client, line, attach, name, content):
+    assert name in attach(name, content)
+    file = NoticeFile.objects.get()
+    assert file.path.name != name
+    client.force_login(line.branch.user)
+    answer = client.get(reverse("ratings:notice_file", args=[line.cycle, file.pk]))
+    assert b"".join(answer.streaming_content) == content
+    assert answer["Content-Disposition"].startswith("attachment")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("通知.pdf", b"MZ\x90\x00", "与扩展名不符"),
+        ("通知.exe", b"%PDF-1.7", "与扩展名不符"),
+        ("通知.docx", b"PK\x03\x04 cut", "与扩展名不符"),
+        ("通知.docx", book("xl/workbook.xml"), "与扩展名不符"),
+        ("通知.xlsx", book("xl/vbaProject.bin"), "含有宏"),
+        ("通知.svg", b"<svg onload='alert(1)'/>", "与扩展名不符"),
+    ],
+)
+def test_what_is_something_else_is_refused(attach, name, content, said, tmp_path):
+    assert said in attach(name, content)
+    assert not NoticeFile.objects.exists()
+    assert not (tmp_path / "attachments").exists()
+
+
+def test_a_file_that_was_taken_off_is_fetched_no_more_and_kept(client, line, attach):
+    attach("样表.pdf", b"%PDF-1.7")
+    file = NoticeFile.objects.get()
+    address = reverse("ratings:attach", args=[line.cycle])
+    client.force_login(line.county.user)
+    assert client.post(address, {"remove": file.pk}).status_code == 404
+    client.force_login(line.province.user)
+    client.post(address, {"remove": file.pk})
+    assert client.get(reverse("ratings:notice_file", args=[line.cycle, file.pk])).status_code == 404
+    assert file.path.exists()
 
 
 # ---------------------------------------------------------------- 公示
