@@ -40,6 +40,7 @@ KEPT = timedelta(days=7)
 SHOWN = 100  # findings of one kind, and changed rows, on the page
 ASKED = 200  # questions on the page
 OTHER_TEMPLATE = "这份表格是“{}”的模板，不是“{}”的，请下载本单位本批次的模板填写后再上传"
+TOO_DEEP = "只有最高一级的管理人员可以导入各级下级的台账"
 
 
 # ---------------------------------------------------------------- asking
@@ -65,7 +66,7 @@ def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Up
     if refusal := why_not(report, by):
         raise TransitionRefused(refusal)
     if is_deep and not may_load_all(by):
-        raise TransitionRefused("只有最高一级的管理人员可以导入各级下级的台账")
+        raise TransitionRefused(TOO_DEEP)
     if is_deep and is_reviewed:
         raise TransitionRefused("导入各级下级的台账不能同时审核，由各自的上级审核")
     if is_reviewed and not by.has(Role.REVIEW):
@@ -195,7 +196,7 @@ def _of(params, post) -> Upload:
 def _looked_at(sent: Upload, post, watch, **options) -> Loading:
     reaches_all = sent.is_deep and may_load_all(post)
     if sent.is_deep and not reaches_all:
-        raise TransitionRefused("只有最高一级的管理人员可以导入各级下级的台账")
+        raise TransitionRefused(TOO_DEEP)
     choices = {(sheet, row): answers for sheet, row, answers in sent.choices}
     return import_ledger(
         sent.path,
@@ -245,16 +246,20 @@ def _apply(params, post, stream, watch) -> str:
     if refusal := why_not(upload.report, post):
         raise TransitionRefused(refusal)
     is_partial = params["is_partial"]
-    found = _looked_at(
-        upload,
-        post,
-        watch,
-        is_partial=is_partial,
-        shown=_shown_rows(upload),
-        upload=upload.pk,
-    )
-    is_written = found.written_count or found.decided_count
-    if (found.errors and not is_partial) or not is_written:
+    with transaction.atomic():
+        found = _looked_at(
+            upload,
+            post,
+            watch,
+            is_partial=is_partial,
+            shown=_shown_rows(upload),
+            upload=upload.pk,
+        )
+        is_written = found.written_count or found.decided_count
+        is_refused = (found.errors and not is_partial) or not is_written
+        if is_refused:  # what was written before a decision was refused goes too
+            transaction.set_rollback(True)
+    if is_refused:
         _keep_rows(upload, found)
         _found(upload, found, UploadState.APPLYING, UploadState.CHECKED, was_refused=True)
         return ""
@@ -268,8 +273,10 @@ def _apply(params, post, stream, watch) -> str:
 @runs("undo_upload", writes=True)
 def _undo(params, post, stream, watch) -> str:
     upload = _of(params, post)
-    if not upload.report.cycle.is_open:
-        raise TransitionRefused(f"“{upload.report.cycle}”已不在进行中，不能撤销导入")
+    if refusal := why_not(upload.report, post):
+        raise TransitionRefused(refusal)
+    if upload.is_deep and not may_load_all(post):
+        raise TransitionRefused(TOO_DEEP)
     watch("核对")
     rows = UploadRow.objects.filter(upload=upload)
     untouched = rows.filter(report__token=F("token"), report__state__in=OPEN_STATES)

@@ -16,7 +16,7 @@ from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Category, Organization
-from ratings import exports, loading, opening, services, uploads, verification
+from ratings import exports, loading, opening, services, uploads, verification, workflow
 from ratings.choices import Form, State, UploadState
 from ratings.columns import FIELDS
 from ratings.exports import _ledger_columns
@@ -429,3 +429,27 @@ def test_nothing_is_taken_in_below_what_was_handed_up(line):
     made = OrganizationFactory(code="B3", name="甲县乙乡戊村党支部", parent=line.units["township"])
     with pytest.raises(TransitionRefused, match="已上报，不能增加下级"):
         opening.take_in(made, line.cycle, by=line.township)
+
+
+def test_a_decision_that_is_refused_leaves_no_row_written(clerk, line, monkeypatch):
+    rows = {code: texts | {"reviewed_grade": "较好"} for code, texts in sheet(line).items()}
+    upload = send(clerk, line, workbook(line, rows), is_reviewed="on")
+    refused = workflow.Outcome(left_out=[(line.of("branch"), "本级已上报")])
+    monkeypatch.setattr(
+        workflow, "hand_up_imported", lambda pks, **more: (workflow.Outcome(), refused)
+    )
+    press(clerk, upload, "confirm", rows="all")
+    assert upload.state == UploadState.CHECKED, upload.job.message
+    assert upload.found["was_refused"]
+    assert line.of("branch").entry.secretary_name is None
+    assert not UploadRow.objects.exists()
+
+
+def test_who_may_not_import_any_more_can_undo_nothing(clerk, line):
+    upload = send(clerk, line, workbook(line))
+    press(clerk, upload, "confirm", rows="all")
+    person = line.township.user
+    person.appointments.exclude(role=Role.READ).delete()
+    press(clerk, upload, "undo")
+    assert "只有填报人员" in upload.job.message
+    assert line.of("branch").entry.secretary_name == "赵一"
