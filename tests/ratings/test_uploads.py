@@ -453,3 +453,11 @@ def test_who_may_not_import_any_more_can_undo_nothing(clerk, line):
     press(clerk, upload, "undo")
     assert "只有填报人员" in upload.job.message
     assert line.of("branch").entry.secretary_name == "赵一"
+
+
+def test_a_file_is_not_deleted_while_a_job_reads_it(clerk, line):
+    upload = send(clerk, line, workbook(line))
+    Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    Job.objects.filter(pk=upload.job_id).update(state=JobState.RUNNING, finished_at=None)
+    assert uploads.expire() == 0
+    assert upload.path.exists()
