@@ -815,7 +815,7 @@ class _Import:
         loading.decided_count += len(accepted.moved)
         for report, why in (*submitted.left_out, *accepted.left_out):
             loading.outcome = "rows_rejected"
-            said = f"“{report.name}”已写入，没有上报和审核：{why}"
+            said = f"“{report.name}”没有上报和审核：{why}"
             self._tell(
                 loading.errors,
                 Finding("", 0, "", CODE, report.code, said, Topic.LOCKED, "党支部代码"),

@@ -170,8 +170,9 @@ class UploadQuerySet(QuerySet):
         return self.filter(person=post.user, report__organization=post.organization)
 
     def expired(self):
-        """Those whose file has been kept long enough."""
-        return self.filter(expires_at__lt=timezone.now()).exclude(file="")
+        """Those whose file has been kept long enough, and is not being read."""
+        old = self.filter(expires_at__lt=timezone.now()).exclude(file="")
+        return old.exclude(job__finished_at=None, job__isnull=False)
 
 
 class PublicityQuerySet(QuerySet):

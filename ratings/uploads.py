@@ -6,6 +6,7 @@ what was shown: each row is compared once more, in the transaction that writes i
 
 import hashlib
 import json
+import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from ledger_site.base import trail
@@ -36,11 +37,15 @@ from .marking import write_marked
 from .models import LedgerEntry, Report, Upload, UploadRow
 from .recognizing import CODE
 
+logger = logging.getLogger(__name__)
+
 KEPT = timedelta(days=7)
+LONGEST_SHOWN = 500  # characters of a text on the page
 PIECE = 2000  # rows read at once
 SHOWN = 100  # findings of one kind, and changed rows, on the page
 ASKED = 200  # questions on the page
 OTHER_TEMPLATE = "这份表格是“{}”的模板，不是“{}”的，请下载本单位本批次的模板填写后再上传"
+TOO_DEEP = "只有最高一级的管理人员可以导入各级下级的台账"
 
 
 # ---------------------------------------------------------------- asking
@@ -66,7 +71,7 @@ def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Up
     if refusal := why_not(report, by):
         raise TransitionRefused(refusal)
     if is_deep and not may_load_all(by):
-        raise TransitionRefused("只有最高一级的管理人员可以导入各级下级的台账")
+        raise TransitionRefused(TOO_DEEP)
     if is_deep and is_reviewed:
         raise TransitionRefused("导入各级下级的台账不能同时审核，由各自的上级审核")
     if is_reviewed and not by.has(Role.REVIEW):
@@ -103,12 +108,15 @@ def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Up
     return upload
 
 
-def check_again(upload: Upload, choices: list, *, by) -> None:
+# `seen` is the job that the page showed the result of: an old tab answers and confirms nothing.
+
+
+def check_again(upload: Upload, choices: list, *, seen: int, by) -> None:
     """Look at the file once more, with other answers."""
     if upload.job and upload.job.is_unfinished:
         raise TransitionRefused("正在办理，请稍候")
     with transaction.atomic():
-        _turn(upload, {UploadState.CHECKED, UploadState.CHECKING}, UploadState.CHECKING)
+        _turn(upload, {UploadState.CHECKED, UploadState.CHECKING}, UploadState.CHECKING, seen)
         Upload.objects.filter(pk=upload.pk).update(choices=choices)
         _ask(upload, "check_upload", "检查", by)
 
@@ -119,7 +127,7 @@ def may_create(upload: Upload, post) -> bool:
 
 
 @transaction.atomic
-def create_branch(upload: Upload, where: loading.Where, *, by, **values) -> None:
+def create_branch(upload: Upload, where: loading.Where, *, seen: int, by, **values) -> None:
     """Put a branch below the own unit and into the cycle, take it for a line of the file and look
     at the file again. Raises `StructureError` and `TransitionRefused`; nothing is made then."""
     if not may_create(upload, by):
@@ -127,24 +135,24 @@ def create_branch(upload: Upload, where: loading.Where, *, by, **values) -> None
     branch = tree.insert(parent=by.organization, by=by, kind=Kind.BRANCH, **values)
     opening.take_in(branch, upload.report.cycle, by=by)
     others = [choice for choice in upload.choices if tuple(choice[:2]) != where]
-    check_again(upload, [*others, [*where, {CODE: branch.code}]], by=by)
+    check_again(upload, [*others, [*where, {CODE: branch.code}]], seen=seen, by=by)
 
 
-def confirm(upload: Upload, *, is_partial: bool, by) -> None:
+def confirm(upload: Upload, *, is_partial: bool, seen: int, by) -> None:
     """Have the rows written that were shown as good: all of the file, or these only."""
     if upload.found.get("outcome") == "file_rejected":
         raise TransitionRefused("这个文件不能导入，请修改后重新上传")
     if upload.found.get("outcome") != "accepted" and not is_partial:
         raise TransitionRefused("还有错误没有改正，不能全部导入")
     with transaction.atomic():
-        _turn(upload, {UploadState.CHECKED}, UploadState.APPLYING)
+        _turn(upload, {UploadState.CHECKED}, UploadState.APPLYING, seen)
         _ask(upload, "apply_upload", "写入", by, is_partial=is_partial)
 
 
-def undo(upload: Upload, *, by) -> None:
+def undo(upload: Upload, *, seen: int, by) -> None:
     """Have all rows of an upload made what they were, if nobody has touched them since."""
     with transaction.atomic():
-        _turn(upload, {UploadState.APPLIED}, UploadState.UNDOING)
+        _turn(upload, {UploadState.APPLIED}, UploadState.UNDOING, seen)
         _ask(upload, "undo_upload", "撤销导入", by)
 
 
@@ -168,13 +176,15 @@ def _ask(upload: Upload, kind: str, verb: str, by, **params) -> None:
     Upload.objects.filter(pk=upload.pk).update(job=job)
 
 
-def _turn(upload: Upload, sources: Iterable[str], target: str) -> None:
+def _turn(upload: Upload, sources: Iterable[str], target: str, seen: int) -> None:
     """Into another state, once: of two who press a button only the first is the one."""
-    mine = Upload.objects.filter(pk=upload.pk, state__in=sources).exclude(file="")
+    mine = Upload.objects.filter(pk=upload.pk, state__in=sources, job=seen).exclude(file="")
     if not mine.update(state=target):
         now = Upload.objects.get(pk=upload.pk)
         if not now.file:
             raise TransitionRefused("文件已过期删除，请重新上传")
+        if now.state in sources:
+            raise TransitionRefused("页面上的结果已经不是最新的，请按现在的结果办理")
         raise TransitionRefused(f"这次导入{now.get_state_display()}，不能再次办理")
 
 
@@ -198,7 +208,7 @@ def _of(params, post) -> Upload:
 def _looked_at(sent: Upload, post, watch, **options) -> Loading:
     reaches_all = sent.is_deep and may_load_all(post)
     if sent.is_deep and not reaches_all:
-        raise TransitionRefused("只有最高一级的管理人员可以导入各级下级的台账")
+        raise TransitionRefused(TOO_DEEP)
     choices = {(sheet, row): answers for sheet, row, answers in sent.choices}
     return import_ledger(
         sent.path,
@@ -237,7 +247,13 @@ def _check(params, post, stream, watch) -> str:
         watch("标注错误")
         stem = Path(upload.file_name).stem
         name = file_name(stem, "（标注错误）.xlsx")
-        write_marked(upload.path, found, stream)
+        try:
+            write_marked(upload.path, found, stream, _limits(upload))
+        except Exception:  # the page tells of the errors all the same
+            logger.exception("upload %s can't be marked", upload.pk)
+            stream.seek(0)
+            stream.truncate()
+            name = ""
     turn = UploadState.CHECKING, UploadState.CHECKED
     watch.at_end(lambda: _found(upload, found, *turn, number=params["number"]))
     return name
@@ -249,16 +265,20 @@ def _apply(params, post, stream, watch) -> str:
     if refusal := why_not(upload.report, post):
         raise TransitionRefused(refusal)
     is_partial = params["is_partial"]
-    found = _looked_at(
-        upload,
-        post,
-        watch,
-        is_partial=is_partial,
-        shown=_shown_rows(upload),
-        upload=upload.pk,
-    )
-    is_written = found.written_count or found.decided_count
-    if (found.errors and not is_partial) or not is_written:
+    with transaction.atomic():
+        found = _looked_at(
+            upload,
+            post,
+            watch,
+            is_partial=is_partial,
+            shown=_shown_rows(upload),
+            upload=upload.pk,
+        )
+        is_written = found.written_count or found.decided_count
+        is_refused = (found.errors and not is_partial) or not is_written
+        if is_refused:  # what was written before a decision was refused goes too
+            transaction.set_rollback(True)
+    if is_refused:
         _keep_rows(upload, found, params["number"])
         turn = UploadState.APPLYING, UploadState.CHECKED
         _found(upload, found, *turn, number=params["number"], was_refused=True)
@@ -273,11 +293,17 @@ def _apply(params, post, stream, watch) -> str:
 @runs("undo_upload", writes=True)
 def _undo(params, post, stream, watch) -> str:
     upload = _of(params, post)
-    if not upload.report.cycle.is_open:
-        raise TransitionRefused(f"“{upload.report.cycle}”已不在进行中，不能撤销导入")
+    if refusal := why_not(upload.report, post):
+        raise TransitionRefused(refusal)
+    if upload.is_deep and not may_load_all(post):
+        raise TransitionRefused(TOO_DEEP)
     watch("核对")
     rows = UploadRow.objects.filter(upload=upload)
     untouched = rows.filter(report__token=F("token"), report__state__in=OPEN_STATES)
+    later = UploadRow.objects.filter(
+        report=OuterRef("report"), upload__gt=upload, upload__state=UploadState.APPLIED
+    )
+    untouched = untouched.exclude(Exists(later))
     touched = rows.exclude(pk__in=untouched.values("pk")).order_by("report__path")
     if names := list(touched.values_list("report__name", flat=True)[:6]):
         listed = "、".join(names[:5]) + ("等" if len(names) > 5 else "")
@@ -323,10 +349,11 @@ def _other_template(upload: Upload) -> Finding | None:
             if sheet.name != NOTES:
                 continue
             for row in islice(sheet.rows, 50):
-                if row.cells[0] == TEMPLATE and row.cells[1] != mine:
-                    said = OTHER_TEMPLATE.format(row.cells[1], mine)
+                name, *rest = [*row.cells, ""]
+                if name == TEMPLATE and rest[0] != mine:
+                    said = OTHER_TEMPLATE.format(rest[0][:60], mine)
                     return Finding(sheet.name, row.number, "", "", "", said, Topic.FILE)
-    except (Unreadable, IndexError):
+    except Unreadable:
         pass  # told by whoever reads the rows
     return None
 
@@ -344,12 +371,14 @@ def _found(upload: Upload, found: Loading, source: str, target: str, **more) -> 
         "untold": found.untold_count,
         "errors": _by_kind(upload, found.errors),
         "warnings": _by_kind(upload, found.warnings),
-        "skipped": [one.as_json() for one in found.skipped[:SHOWN]],
+        "skipped": [_shown(one) for one in found.skipped[:SHOWN]],
+        "skipped_count": len(found.skipped),
         "questions": _questions(upload, found),
         "changes": list(islice(_changes(found), SHOWN)),
         **more,
     }
-    Upload.objects.filter(pk=upload.pk, state=source).update(state=target, found=said)
+    here = Upload.objects.filter(pk=upload.pk, state=source, job=upload.job_id)
+    here.update(state=target, found=said)
 
 
 def _by_kind(upload: Upload, findings: list[Finding]) -> list[dict]:
@@ -361,28 +390,47 @@ def _by_kind(upload: Upload, findings: list[Finding]) -> list[dict]:
             "kind": kind,
             "count": len(same),
             "items": [
-                one.as_json() | {"message": one.message.replace(upload.file, upload.file_name)}
-                for one in same[:SHOWN]
+                _shown(one) | {"message": _plain(upload, one.message)} for one in same[:SHOWN]
             ],
         }
         for kind, same in kinds.items()
     ]
 
 
+def _shown(one: Finding) -> dict:
+    said = one.as_json()
+    return said | {name: said[name][:LONGEST_SHOWN] for name in ("heading", "message")}
+
+
+def _plain(upload: Upload, message: str) -> str:
+    """With the file's own name, not the one it is kept under."""
+    for name in (str(upload.path), upload.file):
+        message = message.replace(name, upload.file_name)
+    return message[:LONGEST_SHOWN]
+
+
 def _questions(upload: Upload, found: Loading) -> list[dict]:
     """What can be answered by a choice; what was answered before stays, to be answered anew."""
-    asked = [one.as_json() for one in (*found.errors, *found.warnings) if one.asks][:ASKED]
-    places = {(one["sheet"], one["row"]) for one in asked}
-    chosen = {(sheet, row) for sheet, row, _ in upload.choices} - places
-    before = upload.found.get("questions", ())
-    return asked + [one for one in before if (one["sheet"], one["row"]) in chosen]
+    asked = [_shown(one) for one in (*found.errors, *found.warnings) if one.asks][:ASKED]
+    places = {(one["sheet"], one["row"], one["asks"]) for one in asked}
+    chosen = {(sheet, row) for sheet, row, _ in upload.choices}
+    return asked + [
+        one
+        for one in upload.found.get("questions", ())
+        if (one["sheet"], one["row"]) in chosen
+        and (one["sheet"], one["row"], one["asks"]) not in places
+    ]
 
 
 def _changes(found: Loading) -> Iterator[dict]:
     for row in found.rows or ():
         if row.get("changes") and row["action"] != "rejected":
-            names = ("sheet", "row", "branch_name", "branch_code", "changes")
-            yield {name: row[name] for name in names}
+            names = ("sheet", "row", "branch_name", "branch_code")
+            changes = [
+                {key: text[:LONGEST_SHOWN] for key, text in change.items()}
+                for change in row["changes"]
+            ]
+            yield {name: row[name] for name in names} | {"changes": changes}
 
 
 def _keep_rows(upload: Upload, found: Loading, number: str) -> None:

@@ -15,7 +15,7 @@ from django.conf import settings
 from openpyxl import Workbook
 
 from .readers import kinds, marking
-from .reading import Unreadable, read
+from .reading import Limits, Unreadable, read
 from .sheets import clean, sheet_name
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,13 @@ class Mark(NamedTuple):
     why: str
 
 
-def write_marked(path: Path, marks: Sequence[Mark], name: str, stream: BinaryIO) -> None:
+def write_marked(
+    path: Path,
+    marks: Sequence[Mark],
+    name: str,
+    stream: BinaryIO,
+    limits: Limits | None = None,
+) -> None:
     """Write the table again as .xlsx, with marks and comments at its cells and a list of them on a
     sheet `name`. A workbook keeps its look, other kinds their cells; what is too large for either
     is given as the list alone.
@@ -48,7 +54,7 @@ def write_marked(path: Path, marks: Sequence[Mark], name: str, stream: BinaryIO)
                 while piece := made.read(1 << 20):
                     stream.write(piece)
                 return
-    book = _copied(path)
+    book = _copied(path, limits)
     names = {sheet: sheet_name(sheet or "表") for sheet in {mark.sheet for mark in marks}}
     marking.mark(book, [[names[mark.sheet], *mark[1:]] for mark in marks], name)
     book.save(stream)
@@ -78,12 +84,12 @@ def _marked_elsewhere(path: Path, marks: Sequence[Mark], name: str, made) -> boo
     return done.returncode == 0
 
 
-def _copied(path: Path) -> Workbook:
+def _copied(path: Path, limits: Limits | None) -> Workbook:
     """The cells of a table in a new workbook; no sheets where they are too many."""
     book = Workbook()
     book.remove(book.active)
     try:
-        sheets = read(path)
+        sheets = read(path, limits)
         for sheet in sheets:
             made = book.create_sheet(sheet_name(sheet.name or "表", book.sheetnames))
             rows = list(islice(sheet.rows, MOST_ROWS + 1))

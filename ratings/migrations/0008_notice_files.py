@@ -5,29 +5,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ratings', '0007_movement'),
+        ("ratings", "0007_movement"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='NoticeFile',
+            name="NoticeFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.CharField(max_length=60, verbose_name='存放名')),
-                ('file_name', models.CharField(max_length=255, verbose_name='文件名')),
-                ('size', models.PositiveBigIntegerField(verbose_name='大小')),
-                ('digest', models.CharField(max_length=64, verbose_name='SHA-256')),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='上传时间')),
-                ('person_name', models.CharField(max_length=60, verbose_name='上传人')),
-                ('removed_at', models.DateTimeField(null=True, verbose_name='撤下时间')),
-                ('notice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='files', to='ratings.notice', verbose_name='通知')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("file", models.CharField(max_length=60, verbose_name="存放名")),
+                ("file_name", models.CharField(max_length=255, verbose_name="文件名")),
+                ("size", models.PositiveBigIntegerField(verbose_name="大小")),
+                ("digest", models.CharField(max_length=64, verbose_name="SHA-256")),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="上传时间")),
+                ("person_name", models.CharField(max_length=60, verbose_name="上传人")),
+                ("removed_at", models.DateTimeField(null=True, verbose_name="撤下时间")),
+                (
+                    "notice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="files",
+                        to="ratings.notice",
+                        verbose_name="通知",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': '通知附件',
-                'verbose_name_plural': '通知附件',
-                'ordering': ('pk',),
+                "verbose_name": "通知附件",
+                "verbose_name_plural": "通知附件",
+                "ordering": ("pk",),
             },
         ),
     ]

@@ -133,6 +133,7 @@ def _counts(found: Upload) -> list[dict]:
         ("有改动", counts.get("changed", 0), ""),
         ("没有变化", counts.get("same", 0), ""),
         ("有错误", counts.get("rejected", 0), "alert" if counts.get("rejected") else ""),
+        ("未读取", result.get("skipped_count", 0), ""),
     ]
     if found.applied_at:
         said.append(("写入", result["written"], "ok"))
@@ -159,7 +160,8 @@ def new_branch(request, pk):
     )
     if request.method == "POST" and form.is_valid():
         try:
-            uploads.create_branch(found, where, by=request.post, **form.cleaned_data)
+            seen = found.job_id or 0
+            uploads.create_branch(found, where, seen=seen, by=request.post, **form.cleaned_data)
         except (StructureError, TransitionRefused) as refusal:
             form.add_error(None, str(refusal))
         else:
@@ -170,7 +172,7 @@ def new_branch(request, pk):
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 9 else 0
+    return int(text) if text and text.isdecimal() and len(text) < 16 else 0
 
 
 def _unknown(found: Upload) -> list[dict]:
@@ -188,16 +190,18 @@ def _unknown(found: Upload) -> list[dict]:
 def act(request, pk, action):
     """One of the steps of an upload; the answer is its page."""
     found = _upload(request, pk)
+    seen = _number(request.POST.get("seen"))
     try:
         match action:
             case "check":
                 answers = answers_of(request.POST, found.found.get("questions", []))
-                uploads.check_again(found, _merged(found.choices, answers), by=request.post)
+                choices = _merged(found.choices, answers)
+                uploads.check_again(found, choices, seen=seen, by=request.post)
             case "confirm":
                 is_partial = request.POST.get("rows") == "good"
-                uploads.confirm(found, is_partial=is_partial, by=request.post)
+                uploads.confirm(found, is_partial=is_partial, seen=seen, by=request.post)
             case "undo":
-                uploads.undo(found, by=request.post)
+                uploads.undo(found, seen=seen, by=request.post)
             case _:
                 raise Http404
     except TransitionRefused as refusal:

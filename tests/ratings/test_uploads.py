@@ -18,7 +18,7 @@ from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Category, Organization
-from ratings import exports, loading, opening, services, uploads, verification
+from ratings import exports, loading, opening, services, uploads, verification, workflow
 from ratings.choices import CycleState, Form, State, UploadState
 from ratings.columns import FIELDS
 from ratings.exports import _ledger_columns
@@ -93,6 +93,8 @@ def send(client, line, content: bytes, name="乙乡台账.xlsx", **data) -> Uplo
 
 
 def press(client, upload, action, **data):
+    upload.refresh_from_db()
+    data = {"seen": upload.job_id, **data}
     answer = client.post(reverse("ratings:upload_act", args=[upload.pk, action]), data)
     assert answer.status_code == 302
     work()
@@ -449,7 +451,7 @@ def test_a_look_is_not_asked_for_twice_at_once(clerk, line):
     upload = send(clerk, line, workbook(line))
     address = reverse("ratings:upload_act", args=[upload.pk, "check"])
     for _ in range(2):
-        clerk.post(address)
+        clerk.post(address, {"seen": upload.job_id})
     assert Job.objects.filter(state=JobState.WAITING).count() == 1
 
 
@@ -498,7 +500,8 @@ def test_of_two_confirmations_at_once_one_is_taken(clerk, line):
 
     def confirm():
         try:
-            uploads.confirm(Upload.objects.get(pk=upload.pk), is_partial=False, by=line.township)
+            one = Upload.objects.get(pk=upload.pk)
+            uploads.confirm(one, is_partial=False, seen=upload.job_id, by=line.township)
         except TransitionRefused:
             return 0
         finally:
@@ -509,3 +512,73 @@ def test_of_two_confirmations_at_once_one_is_taken(clerk, line):
         taken = sum(pool.map(lambda _: confirm(), range(8)))
     assert taken == 1
     assert Job.objects.filter(kind="apply_upload").count() == 1
+
+
+def test_a_decision_that_is_refused_leaves_no_row_written(clerk, line, monkeypatch):
+    rows = {code: texts | {"reviewed_grade": "较好"} for code, texts in sheet(line).items()}
+    upload = send(clerk, line, workbook(line, rows), is_reviewed="on")
+    refused = workflow.Outcome(left_out=[(line.of("branch"), "本级已上报")])
+    monkeypatch.setattr(
+        workflow, "hand_up_imported", lambda pks, **more: (workflow.Outcome(), refused)
+    )
+    press(clerk, upload, "confirm", rows="all")
+    assert upload.state == UploadState.CHECKED, upload.job.message
+    assert upload.found["was_refused"]
+    assert line.of("branch").entry.secretary_name is None
+    assert not UploadRow.objects.exists()
+
+
+def test_who_may_not_import_any_more_can_undo_nothing(clerk, line):
+    upload = send(clerk, line, workbook(line))
+    press(clerk, upload, "confirm", rows="all")
+    person = line.township.user
+    person.appointments.exclude(role=Role.READ).delete()
+    press(clerk, upload, "undo")
+    assert "只有填报人员" in upload.job.message
+    assert line.of("branch").entry.secretary_name == "赵一"
+
+
+def test_a_file_is_not_deleted_while_a_job_reads_it(clerk, line):
+    upload = send(clerk, line, workbook(line))
+    Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    Job.objects.filter(pk=upload.job_id).update(state=JobState.RUNNING, finished_at=None)
+    assert uploads.expire() == 0
+    assert upload.path.exists()
+
+
+def test_an_old_tab_confirms_nothing(clerk, line):
+    """It shows the result of other answers than those that were given since."""
+    upload = send(clerk, line, workbook(line))
+    old = upload.job_id
+    press(clerk, upload, "check")
+    press(clerk, upload, "confirm", rows="all", seen=old)
+    assert upload.state == UploadState.CHECKED
+    page = clerk.get(upload.get_absolute_url()).content.decode()
+    assert "页面上的结果已经不是最新的" in page
+    assert line.of("branch").entry.secretary_name is None
+
+
+def test_what_a_later_import_wrote_is_not_undone_by_an_earlier_one(clerk, line):
+    first = send(clerk, line, workbook(line))
+    press(clerk, first, "confirm", rows="all")
+    UploadRow.objects.create(
+        upload=send(clerk, line, workbook(line)),
+        report=line.of("branch"),
+        token=line.of("branch").token,
+        is_changed=False,
+        before="{}",
+    )
+    Upload.objects.exclude(pk=first.pk).update(state=UploadState.APPLIED)
+    press(clerk, first, "undo")
+    assert first.state == UploadState.UNDOING
+    assert "不能整批撤销" in clerk.get(first.get_absolute_url()).content.decode()
+
+
+def test_a_file_that_cant_be_marked_is_told_of_all_the_same(clerk, line, monkeypatch):
+    def fails(*args):
+        raise RuntimeError
+
+    monkeypatch.setattr(uploads, "write_marked", fails)
+    upload = send(clerk, line, workbook(line, sheet(line, declared_grade="良好")))
+    assert upload.found["counts"]["rejected"] == 1
+    assert not upload.job.file

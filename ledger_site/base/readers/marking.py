@@ -43,8 +43,8 @@ def mark(book: Workbook, marks: list[list[str]], name: str) -> None:
             cell = book[sheet].cell(*next((r.min_row, r.min_col) for r in merged))
         cell.fill = FAULTY
         cell.comment = Comment("\n".join(texts), AUTHOR, width=320, height=40 + 36 * len(texts))
-    if name in book.sheetnames:  # of an earlier round
-        del book[name]
+    if name in book.sheetnames and tuple(c.value for c in book[name][1]) == HEADS:
+        del book[name]  # of an earlier round
     listed = book.create_sheet(name)
     listed.append(HEADS)
     for row in marks:
