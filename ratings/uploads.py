@@ -454,11 +454,20 @@ def _shown_rows(upload: Upload) -> dict[loading.Where, tuple[str, int]]:
 
 @keeps_house
 def expire() -> int:
-    """Delete the files that have been kept long enough, and what would undo them; how many."""
+    """Delete the files that have been kept long enough, and what would undo them; how many.
+
+    Also what no upload knows of, as a server leaves it that was killed while a file arrived.
+    """
     count = 0
     for upload in Upload.objects.expired():
+        if not Upload.objects.expired().filter(pk=upload.pk).update(file=""):
+            continue  # it was taken up meanwhile
         for path in settings.UPLOADS_DIR.glob(f"{upload.path.stem}.*"):
             path.unlink(missing_ok=True)
         UploadRow.objects.filter(upload=upload).delete()
-        count += Upload.objects.filter(pk=upload.pk).update(file="")
+        count += 1
+    oldest = (timezone.now() - KEPT - timedelta(days=1)).timestamp()
+    for path in settings.UPLOADS_DIR.glob("*"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)
     return count

@@ -1,6 +1,7 @@
 """The wizard: a ledger is sent, looked at, corrected, written and undone."""
 
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -582,3 +583,14 @@ def test_a_file_that_cant_be_marked_is_told_of_all_the_same(clerk, line, monkeyp
     upload = send(clerk, line, workbook(line, sheet(line, declared_grade="良好")))
     assert upload.found["counts"]["rejected"] == 1
     assert not upload.job.file
+
+
+def test_what_a_killed_server_left_is_swept_away(clerk, line, settings):
+    upload = send(clerk, line, workbook(line))
+    left = settings.UPLOADS_DIR / "left.xlsx"
+    left.touch()
+    long_ago = (timezone.now() - timedelta(days=9)).timestamp()
+    os.utime(left, (long_ago, long_ago))
+    assert uploads.expire() == 0
+    assert not left.exists()
+    assert upload.path.exists()
