@@ -11,3 +11,19 @@ class WeakReason(TextChoices):
     SERVICE = "service", "服务意识和能力差"
     CONFLICT = "conflict", "矛盾纠纷、信访集中"
     OTHER = "other", "其他"
+
+
+class Topic(TextChoices):
+    LEADERSHIP = "leadership", "班子建设"
+    THINKING = "thinking", "发展思路"
+    COVERAGE = "coverage", "组织覆盖"
+    MECHANISM = "mechanism", "工作机制"
+    VENUE = "venue", "活动阵地"
+    SUPPORT = "support", "保障机制"
+    LIVELIHOOD = "livelihood", "民生实事"
+
+
+class MeasureState(TextChoices):
+    OPEN = "open", "进行中"
+    CLAIMED = "claimed", "待验收"
+    CLOSED = "closed", "已销号"

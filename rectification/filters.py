@@ -2,7 +2,8 @@ from django import forms
 
 from ratings.filters import ALL, Filters
 
-from .choices import WeakReason
+from .board import STATES
+from .choices import Topic, WeakReason
 from .weak import KINDS
 
 DUE = (
@@ -24,6 +25,23 @@ class PlanFilters(Filters):
     )
 
 
+class MeasureFilters(Filters):
+    state = forms.ChoiceField(label="进度", required=False, choices=[ALL, *STATES.items()])
+    topic = forms.ChoiceField(label="类别", required=False, choices=[ALL, *Topic.choices])
+    helper = forms.CharField(
+        label="帮扶单位",
+        required=False,
+        max_length=60,
+        widget=forms.TextInput(attrs={"type": "search"}),
+    )
+    leader = forms.CharField(
+        label="联系领导",
+        required=False,
+        max_length=60,
+        widget=forms.TextInput(attrs={"type": "search"}),
+    )
+
+
 class WeakFilters(Filters):
     unit = forms.ChoiceField(label="单位", required=False, choices=[ALL])
     kind = forms.ChoiceField(label="列入原因", required=False, choices=[ALL, *KINDS.items()])
@@ -37,6 +55,26 @@ class WeakForm(forms.Form):
     )
     note = forms.CharField(
         label="情况说明", max_length=1000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+
+
+class MeasureForm(forms.Form):
+    """One more measure of a plan."""
+
+    text = forms.CharField(label="措施", max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+    topic = forms.ChoiceField(
+        label="类别", required=False, choices=[("", "未分类"), *Topic.choices]
+    )
+    deadline_text = forms.CharField(
+        label="时限", required=False, max_length=60, help_text="如“2012年底”“8月底前”"
+    )
+    owner = forms.CharField(label="责任人", required=False, max_length=100)
+    contact_leader = forms.CharField(label="联系领导", required=False, max_length=100)
+    helpers = forms.CharField(
+        label="帮扶单位", required=False, max_length=300, help_text="有几个单位的用顿号隔开"
     )
 
     def __init__(self, *args, **kwargs):

@@ -1,10 +1,13 @@
 from django.conf import settings
 from django.core.validators import MinLengthValidator
 from django.db import models
+from django.urls import reverse
+from django.utils import timezone
 
+from ledger_site.base.models import Attachment
 from ratings.models import Report
 
-from .choices import WeakReason
+from .choices import MeasureState, Topic, WeakReason
 
 
 class WeakMark(models.Model):
@@ -41,3 +44,104 @@ class WeakMark(models.Model):
     @property
     def reasons_text(self) -> str:
         return "、".join(WeakReason(reason).label for reason in self.reasons)
+
+
+class Measure(models.Model):
+    """措施: one of the measures of a row's plan, followed until it is closed (销号).
+
+    What was reported stays as it was typed; following it changes no report.
+    """
+
+    report = models.ForeignKey(
+        Report, models.PROTECT, related_name="measures", db_index=False, verbose_name="报送件"
+    )
+    number = models.PositiveSmallIntegerField("序号")
+    text = models.TextField("措施")
+    topic = models.CharField("类别", max_length=12, choices=Topic, blank=True)
+    deadline_text = models.CharField("时限", max_length=60, blank=True)  # as it was written
+    due_on = models.DateField("完成日期", null=True, blank=True)
+    owner = models.CharField("责任人", max_length=100, blank=True)
+    contact_leader = models.CharField("联系领导", max_length=100, blank=True)
+    state = models.CharField("状态", max_length=10, choices=MeasureState, default=MeasureState.OPEN)
+    token = models.PositiveIntegerField("修改序号", default=0)
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="申请人"
+    )
+    closed_on = models.DateField("销号日期", null=True)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="验收人"
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "措施"
+        ordering = ("report", "number")
+        indexes = (models.Index(fields=("state", "due_on"), name="measure_due"),)
+        constraints = (
+            models.UniqueConstraint(fields=("report", "number"), name="measure_once_in_a_plan"),
+        )
+
+    def __str__(self):
+        return f"{self.report} {self.number}"
+
+    def get_absolute_url(self):
+        return reverse("rectification:measures", args=[self.report_id])
+
+    @property
+    def is_overdue(self) -> bool:
+        """Open past its day: derived from dates, never a state."""
+        day = timezone.localdate()
+        return self.state == MeasureState.OPEN and self.due_on is not None and self.due_on < day
+
+
+class HelpingUnit(models.Model):
+    """帮扶单位 of a measure; there may be several."""
+
+    measure = models.ForeignKey(
+        Measure, models.PROTECT, related_name="helpers", verbose_name="措施"
+    )
+    name = models.CharField("帮扶单位", max_length=100)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "帮扶单位"
+        indexes = (models.Index(fields=("name",), name="helping_unit_name"),)
+        constraints = (
+            models.UniqueConstraint(fields=("measure", "name"), name="helper_once_a_measure"),
+        )
+
+    def __str__(self):
+        return self.name
+
+
+class Progress(models.Model):
+    """进展: what was done for a measure, or decided on it; appended, never changed."""
+
+    measure = models.ForeignKey(
+        Measure, models.PROTECT, related_name="progress", verbose_name="措施"
+    )
+    action = models.CharField("操作", max_length=12)
+    label = models.CharField("操作名称", max_length=20)
+    text = models.TextField("内容", blank=True)
+    due_on = models.DateField("延期至", null=True)
+    at = models.DateTimeField("时间", auto_now_add=True)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="人员"
+    )
+    person_name = models.CharField("人员姓名", max_length=60)
+    unit_name = models.CharField("单位", max_length=120)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "进展"
+        ordering = ("pk",)
+
+    def __str__(self):
+        return f"{self.measure} {self.label}"
+
+
+class ProgressFile(Attachment):
+    progress = models.ForeignKey(
+        Progress, models.PROTECT, related_name="files", verbose_name="进展"
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "进展附件"
+        ordering = ("pk",)

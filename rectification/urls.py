@@ -7,6 +7,9 @@ from . import views
 app_name = "rectification"
 urlpatterns = [
     path("<cycle:cycle>/rectification/", views.rectification, name="list"),
+    path("<cycle:cycle>/measures/", views.measure_list, name="board"),
+    path("report/<int:pk>/measures/", views.measures, name="measures"),
+    path("progress/file/<int:pk>/", views.progress_file, name="progress_file"),
     path("<cycle:cycle>/weak/", views.weak_list, name="weak"),
     path("report/<int:pk>/weak/", views.mark, name="mark"),
 ]

@@ -2,28 +2,29 @@
 
 import tempfile
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from ledger_site.base import trail
-from ledger_site.base.paging import page_of
+from ledger_site.base import attaching, trail
+from ledger_site.base.paging import page_of, whole
 from ledger_site.base.workflow import TransitionRefused
 from ratings import sight
 from ratings.exports import CONTENT_TYPE
 from ratings.filters import unit_choices
 from ratings.models import Report
 from ratings.querysets import from_path
-from ratings.views.entered import text_of
+from ratings.views.entered import day_of, text_of, token_of
 from ratings.views.finding import visible_cycle, visible_report
 from ratings.views.ledger import clean_path, grouped
 from ratings.workflow import act_of
 
-from . import services, weak
-from .filters import PlanFilters, WeakFilters, WeakForm
-from .models import WeakMark
+from . import board, following, services, weak, workflow
+from .filters import MeasureFilters, MeasureForm, PlanFilters, WeakFilters, WeakForm
+from .models import Measure, ProgressFile, WeakMark
 from .querysets import due, helped_by
 
 
@@ -86,6 +87,119 @@ def _plan(one: sight.Seen, today) -> dict:
     }
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def measures(request, pk):
+    """The measures of a row with their progress; a press lays down, adds, or makes a move."""
+    report, post = visible_report(request, pk), request.post
+    if not report.is_rated:
+        raise Http404
+    form = MeasureForm(None)
+    if request.method == "POST":
+        try:
+            action = request.POST.get("action", "")
+            if action == "lay_down" and not report.measures.exists():
+                following.lay_down(report, following.proposed(report), by=post)
+                messages.success(request, "已按上报的措施分解，可以逐条填写进展")
+                return redirect("rectification:measures", report.pk)
+            if action == "add":
+                form = MeasureForm(request.POST)
+                if form.is_valid():
+                    draft = following.draft_of(**form.cleaned_data, year=report.cycle.year)
+                    following.lay_down(report, [draft], by=post)
+                    messages.success(request, "已增加")
+                    return redirect("rectification:measures", report.pk)
+            elif action in workflow.TRANSITIONS:
+                _follow(request, report, action)
+                return redirect("rectification:measures", report.pk)
+        except TransitionRefused as refusal:
+            messages.error(request, str(refusal))
+            return redirect("rectification:measures", report.pk)
+    found = list(
+        report.measures.select_related("report__parent").prefetch_related(
+            "helpers", "progress__files"
+        )
+    )
+    for one in found:
+        one.report = report
+    may_lay_down = not following.why_not_lay_down(report, post)
+    context = {
+        "report": report,
+        "cycle": report.cycle,
+        "measures": [
+            {"measure": one, "moves": [_move(action) for action in workflow.open_to(one, post)]}
+            for one in found
+        ],
+        "hints": following.hints_of(found),
+        # From the row as it is now, which others see as it was handed up.
+        "proposed": following.proposed(report) if may_lay_down and not found else [],
+        "may_lay_down": may_lay_down,
+        "form": form,
+        "kinds": attaching.KINDS,
+    }
+    return render(request, "rectification/measures.html", context)
+
+
+def _move(action: str) -> dict:
+    move = workflow.TRANSITIONS[action]
+    return {
+        "action": action,
+        "label": move.label,
+        "needs_reason": move.needs_reason,
+        "needs_day": action == workflow.EXTEND,
+        "takes_files": action in (workflow.NOTE, workflow.CLAIM),
+    }
+
+
+def _follow(request, report, action: str) -> None:
+    if getattr(request, "is_too_large", False):
+        raise TransitionRefused(f"附件超过{settings.MOST_UPLOADED >> 20}MB，没有接收")
+    measure = get_object_or_404(report.measures, pk=whole(request.POST.get("measure")) or 0)
+    workflow.act(
+        action,
+        measure,
+        text=text_of(request, "text"),
+        until=day_of(request, "until"),
+        files=request.FILES.getlist("files"),
+        token=token_of(request),
+        by=request.post,
+    )
+    messages.success(request, f"已{workflow.TRANSITIONS[action].label}")
+
+
+@require_safe
+def measure_list(request, cycle):
+    """The board of measures of the rows that are seen, or with ?sheet=1 the same as a workbook."""
+    cycle, post = visible_cycle(request, cycle), request.post
+    visible = Report.objects.visible_in(cycle, post)
+    own = get_object_or_404(visible, organization=post.organization)
+    filters = MeasureFilters(request.GET)
+    found = Measure.objects.filter(report__in=visible.exclude(sight.out(own)).values("pk"))
+    found = board.chosen(found, **filters.chosen, today=timezone.localdate())
+    if request.GET.get("sheet") == "1":
+        stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+        board.write(own, found, post, stream)
+        return _sent(request, own, stream, board.file_name(own))
+    found = found.select_related("report__parent", "report__cycle").prefetch_related("helpers")
+    page = page_of(found, request.GET, key="pk")
+    context = {
+        "cycle": cycle,
+        "own": own,
+        "filters": filters,
+        "measures": page.rows,
+        "pages": page.links,
+    }
+    return render(request, "rectification/board.html", context)
+
+
+@require_safe
+def progress_file(request, pk):
+    """A file of an entry of progress, to whoever sees the row."""
+    files = ProgressFile.objects.select_related("progress__measure")
+    file = get_object_or_404(files, pk=pk)
+    visible_report(request, file.progress.measure.report_id)
+    return attaching.served(file)
+
+
 @require_safe
 def weak_list(request, cycle):
     """软弱涣散: the list, or with ?sheet=1 the same as a workbook."""
@@ -117,7 +231,10 @@ def weak_list(request, cycle):
 def _sheet(request, own, rows):
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     weak.write(own, rows, request.post, stream)
-    name = weak.file_name(own)
+    return _sent(request, own, stream, weak.file_name(own))
+
+
+def _sent(request, own, stream, name: str) -> FileResponse:
     trail.record("export", "导出", [act_of(own, file=name)], by=request.post)
     stream.seek(0)
     return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)

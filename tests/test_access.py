@@ -18,6 +18,7 @@ from ratings import publicity
 from ratings.choices import Form
 from ratings.models import Report, Upload
 from ratings.workflow import TRANSITIONS
+from rectification import following, workflow
 from tests.factories import OrganizationFactory, UserFactory, appoint, fill, hand_up, submit
 
 LABEL = "2012-1"
@@ -90,6 +91,12 @@ def world(line, settings, tmp_path):
         expires_at=timezone.now() + timedelta(days=1),
     )
     settings.ATTACHMENTS_DIR = tmp_path
+    (measure, *_) = following.lay_down(
+        line.of("branch"), following.proposed(line.of("branch")), by=line.branch
+    )
+    photo = SimpleUploadedFile("照片.png", b"\x89PNG\r\n\x1a\n")
+    entry = workflow.act("note", measure, text="进展", files=[photo], token=0, by=line.branch)
+    line.progress = entry.files.get()
     notice = publicity.write_notice(
         line.cycle, title="通知", document="", text="按时。", by=line.province
     )
@@ -171,6 +178,9 @@ def addresses():
         ("ratings:answer", ("publicity", 1), "POST", NOBODY),  # nothing was said against it
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("rectification:weak", (LABEL,), "GET", EVERYONE),
+        ("rectification:board", (LABEL,), "GET", EVERYONE),
+        ("rectification:measures", row, "GET POST", ROW),
+        ("rectification:progress_file", ("progress",), "GET", ROW),
         ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
         ("jobs:list", (), "GET", EVERYONE | {"no post"}),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
@@ -208,6 +218,7 @@ def url_of(world, name, arguments):
         "unit": world.units["branch"].pk,
         "job": name.startswith("jobs:") and world.job.pk,
         "attached": "attached" in arguments and world.attached.pk,
+        "progress": "progress" in arguments and world.progress.pk,
         "publicity": "publicity" in arguments and world.publicity.pk,
         "upload": name.startswith(("ratings:upload", "ratings:new_b")) and world.upload.pk,
     }

@@ -1,0 +1,136 @@
+"""Measures of a plan, laid down from the reported text, which stays as it was typed."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from django.db import transaction
+
+from ledger_site.base import trail
+from ledger_site.base.workflow import TransitionRefused
+from ratings import parsers
+from ratings.models import Report
+from ratings.workflow import Actor, act_of
+
+from .models import HelpingUnit, Measure
+
+MOST = 50  # measures of a plan
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A measure before it is laid down."""
+
+    text: str
+    topic: str = ""
+    deadline_text: str = ""
+    due_on: date | None = None
+    owner: str = ""
+    contact_leader: str = ""
+    helpers: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- laying down
+
+_NUMBER = re.compile(
+    r"(?:^|\n)\s*(?:[(（]?\d{1,2}[)）]|\d{1,2}[、.．]|[一二三四五六七八九十]{1,3}、|[①-⑳])\s*"
+)
+_BETWEEN = re.compile(r"[、，,；;\n]+")
+
+
+def split(text: str) -> list[str]:
+    """The measures of a numbered text, without their numbers; a text without any is one."""
+    pieces = [piece.strip().rstrip("；;") for piece in _NUMBER.split(text or "")]
+    return [piece for piece in pieces if piece]
+
+
+def proposed(report: Report) -> list[Draft]:
+    """What the reported row proposes: nothing is stored, and the typed text stays as it is."""
+    entry = report.entry
+    helpers = tuple(name.strip() for name in _BETWEEN.split(entry.support_unit or "") if name)
+    return [
+        Draft(
+            text=text,
+            deadline_text=entry.deadline_text or "",
+            due_on=entry.due_on,
+            owner=entry.responsible_name or "",
+            contact_leader=entry.contact_leader or "",
+            helpers=helpers,
+        )
+        for text in split(entry.measures)[:MOST]
+    ]
+
+
+def hints_of(measures: Iterable[Draft | Measure]) -> list[str]:
+    """What a measure lacks, as hints; nothing of it is an obstacle."""
+    said = []
+    for number, measure in enumerate(measures, 1):
+        lacks = [
+            what
+            for what, is_there in (
+                ("完成日期", measure.due_on),
+                ("责任人", measure.owner),
+                ("可以核对的数字", re.search(r"[\d一二三四五六七八九十百两]", measure.text)),
+            )
+            if not is_there
+        ]
+        if lacks:
+            said.append(f"第{number}条没有{'、'.join(lacks)}")
+    return said
+
+
+def why_not_lay_down(report: Report, by) -> str:
+    """Why this post may not lay down the measures of a row; "" where it may."""
+    if not report.is_rated or report.is_row_excused or report.state == "excused":
+        return "没有台账行，不用分解措施"
+    if not Actor.FILLER.is_played_by(by, report):
+        return f"只有{Actor.FILLER.value}可以分解措施"
+    return ""
+
+
+@transaction.atomic
+def lay_down(report: Report, drafts: Sequence[Draft], *, by) -> list[Measure]:
+    """Store the measures of a row, once; later ones are added behind them."""
+    report = Report.objects.select_for_update(no_key=True).get(pk=report.pk)
+    if refusal := why_not_lay_down(report, by):
+        raise TransitionRefused(refusal)
+    drafts = [draft for draft in drafts if draft.text.strip()]
+    if not drafts:
+        raise TransitionRefused("请至少写一条措施")
+    last = Measure.objects.filter(report=report).order_by("-number").first()
+    first = last.number + 1 if last else 1
+    if first + len(drafts) - 1 > MOST:
+        raise TransitionRefused(f"措施最多{MOST}条")
+    made = Measure.objects.bulk_create(
+        [
+            Measure(
+                report=report,
+                number=number,
+                text=draft.text.strip(),
+                topic=draft.topic,
+                deadline_text=draft.deadline_text,
+                due_on=draft.due_on,
+                owner=draft.owner,
+                contact_leader=draft.contact_leader,
+            )
+            for number, draft in enumerate(drafts, first)
+        ]
+    )
+    HelpingUnit.objects.bulk_create(
+        HelpingUnit(measure=measure, name=name)
+        for measure, draft in zip(made, drafts, strict=True)
+        for name in dict.fromkeys(draft.helpers)
+    )
+    trail.record("lay_down", "分解措施", [act_of(report, measures=len(made))], by=by)
+    return made
+
+
+def draft_of(text: str, *, deadline_text: str, helpers: str, year: int, **values) -> Draft:
+    """A measure as it is typed: the wording of its day is kept, and read where it is sure."""
+    try:
+        due_on = parsers.day_of(deadline_text, year) if deadline_text else None
+    except ValueError:
+        due_on = None
+    names = tuple(name.strip() for name in _BETWEEN.split(helpers) if name.strip())
+    return Draft(text, deadline_text=deadline_text, due_on=due_on, helpers=names, **values)
