@@ -423,7 +423,7 @@ def _results(report: Report, post) -> dict[int, Movement] | None:
     later = later.exclude(cycle__state=CycleState.PREPARING).order_by("cycle").first()
     if later is None or not (later.organization_id == post.organization_id or later.is_standing):
         return None
-    return {line.report.organization_id: line.movement for line in lines_of(later)}
+    return {line.report.organization_id: line.movement for line in lines_of(later, keeps=False)}
 
 
 def _figures(figures: Figures, expected: int | str) -> list[Any]:

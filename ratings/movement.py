@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from django.db.models import Count, F, Q, Value
 from django.db.models.functions import Coalesce
 
-from .choices import Grade, State
+from .choices import CycleState, Grade, State
 from .models import Report, VersionMovement
 from .querysets import below
 from .summary import excused_paths, share
@@ -122,15 +122,26 @@ def kind_of(before: str, now: str) -> str:
     return KEPT if ranks[0] == ranks[1] else RISEN if ranks[1] > ranks[0] else FALLEN
 
 
+def forget(cycle) -> None:
+    """Drop what was kept of movement since a cycle that is closed: it may have been open again."""
+    VersionMovement.objects.filter(version__report__cycle__previous=cycle).delete()
+
+
 @dataclass
 class Line:
     report: Report
     movement: Movement
 
 
-def lines_of(report: Report) -> list[Line]:
+def lines_of(report: Report, *, keeps: bool = True) -> list[Line]:
     """A line for each accepted direct subordinate of a report, in the order of the tree; of an
-    organization without subordinates its own row, once it is accepted."""
+    organization without subordinates its own row, once it is accepted.
+
+    `keeps`: what had to be counted is kept; not inside a snapshot, which only reads. Nothing is
+    kept, nor taken from what was, while the cycle before can still change.
+    """
+    before = report.cycle.previous
+    is_settled = before is not None and before.state == CycleState.CLOSED
     if not report.has_subordinates:
         own = Report.objects.filter(pk=report.pk, state=State.ACCEPTED)
         return [Line(report, Movement(_counted(own)))] if report.is_rated else []
@@ -145,23 +156,26 @@ def lines_of(report: Report) -> list[Line]:
         own.setdefault(pk, Counter())[key] += count
     excused = excused_paths(report)
     return [
-        Line(direct, Movement(own.get(direct.pk, Counter()) + _below(direct, excused)))
+        Line(
+            direct,
+            Movement(own.get(direct.pk, Counter()) + _below(direct, excused, is_settled, keeps)),
+        )
         for direct in directs
     ]
 
 
-def _below(direct: Report, excused) -> Counter:
+def _below(direct: Report, excused, is_settled: bool, keeps: bool) -> Counter:
     """What is counted below an accepted report, by its version: a look-up, but for the first."""
     if not direct.has_subordinates or direct.accepted_version is None:
         return Counter()
-    if hasattr(direct.accepted_version, "movement"):
+    if is_settled and hasattr(direct.accepted_version, "movement"):
         return Counter(direct.accepted_version.movement.counts)
     rows = accepted(Report.objects.below(direct))
     for path in excused:
         rows = rows.exclude(below(path))
     counts = _counted(rows)
-    if Report.objects.below(direct).exclude(order=None).exists():
-        return counts  # a correction runs: these are not the rows of the version
+    if not (keeps and is_settled) or Report.objects.below(direct).exclude(order=None).exists():
+        return counts  # while a correction runs, these are not the rows of the version
     VersionMovement.objects.bulk_create(
         [VersionMovement(version=direct.accepted_version, counts=counts)], ignore_conflicts=True
     )

@@ -14,6 +14,7 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs import tree
 from orgs.models import Organization
 
+from . import movement
 from .choices import CycleState, State
 from .columns import REPORTED
 from .models import Cycle, LedgerEntry, Report
@@ -285,6 +286,7 @@ def close_cycle(cycle: Cycle, *, by) -> Cycle:
         )
     cycle.state, cycle.closed_on = CycleState.CLOSED, timezone.localdate()
     cycle.save()
+    movement.forget(cycle)
     trail.record("close_cycle", "关闭批次", [_act(cycle)], by=by)
     return cycle
 

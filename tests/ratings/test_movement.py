@@ -11,8 +11,8 @@ from openpyxl import load_workbook
 
 from orgs.choices import Kind
 from ratings import exports, movement, workflow
-from ratings.choices import Form, Grade, State
-from ratings.models import LedgerEntry, Report, VersionMovement
+from ratings.choices import CycleState, Form, Grade, State
+from ratings.models import Cycle, LedgerEntry, Report, VersionMovement
 from tests import factories
 from tests.factories import OrganizationFactory, accept, appoint, fill, hand_up, report_of, submit
 
@@ -169,7 +169,8 @@ def test_pages_show_the_figures_and_open_their_rows(client, province):
 def test_what_was_counted_once_is_not_counted_again(
     client, province, django_assert_max_num_queries
 ):
-    root, _ = province
+    root, cycle = province
+    Cycle.objects.filter(pk=cycle.previous_id).update(state=CycleState.CLOSED)
     report = report_of(root)
     first = of(report)
     assert VersionMovement.objects.count() == 3
@@ -234,3 +235,34 @@ def test_a_cycle_that_nothing_followed_has_no_result(line, tmp_path):
     with path.open("wb") as stream:
         exports.write(Form.ANNEX1, line.of("township"), line.township, stream)
     assert "晋位升级结果" not in str(list(load_workbook(path)["附件一"].values))
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_the_sheet_of_the_cycle_before_is_written_from_a_reading_snapshot(tmp_path):
+    """Outside a test's own transaction, where the snapshot is one that refuses to write."""
+    root, cycle = make(seed=1)
+    Cycle.objects.filter(pk=cycle.previous_id).update(state=CycleState.CLOSED)
+    report = report_of(root, Cycle.objects.get(pk=cycle.previous_id))
+    with (tmp_path / "sheet.xlsx").open("wb") as stream:
+        assert exports.write(Form.ANNEX1, report, appoint(root), stream)
+    assert not VersionMovement.objects.exists()
+
+
+def test_what_was_kept_is_not_used_while_the_cycle_before_can_change(province):
+    root, cycle = province
+    before = Cycle.objects.filter(pk=cycle.previous_id)
+    before.update(state=CycleState.CLOSED)
+    of(report_of(root))
+    before.update(state=CycleState.OPEN)
+    LedgerEntry.objects.filter(report__cycle=before.get()).update(reviewed_grade=Grade.GOOD)
+
+    report = report_of(root)
+    found = of(report)
+
+    assert found.kinds()["risen"] == 0
+    rows = movement.rows_of(report)
+    for kind, count in found.kinds().items():
+        assert movement.chosen(rows, kind=kind).count() == count
+    before.update(state=CycleState.CLOSED)
+    movement.forget(before.get())
+    assert of(report_of(root)).counts == found.counts
