@@ -237,7 +237,7 @@ def test_a_cycle_that_nothing_followed_has_no_result(line, tmp_path):
     assert "晋位升级结果" not in str(list(load_workbook(path)["附件一"].values))
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_the_sheet_of_the_cycle_before_is_written_from_a_reading_snapshot(tmp_path):
     """Outside a test's own transaction, where the snapshot is one that refuses to write."""
     root, cycle = make(seed=1)
