@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -71,6 +71,9 @@ class Pack:
             rows = [(file.name, file.digest, file.size, file.row_count) for file in self.files]
             self.add_table(MANIFEST, heads, rows)
             self._archive.close()
+        else:  # what was written is thrown away; closed all the same, or it would be closed later
+            with suppress(Exception):
+                self._archive.close()
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
