@@ -10,7 +10,7 @@ from .choices import Grade
 from .columns import changes
 from .models import Report, ReportVersion
 from .querysets import STEP
-from .versions import is_sound
+from .versions import SHORT_DIGEST, is_sound
 
 MOST_SHOWN = 50  # organizations on a page
 MOST_OPENED = 100  # pairs of versions with subordinates looked into for a page
@@ -144,9 +144,11 @@ class _Walk:
         found = _changes(row, new_row)
         found += _reason(_excused(said), _excused(says))
         was_in, is_in = bool(_digest(said)), bool(_digest(says))
-        if _digest(said) != _digest(says) and (was_in, is_in) != (bool(before), bool(then)):
-            fault = "原文缺失，或与校验码不符" if self.is_deep else "内容有变，不逐级列出"
-            found += [_change("上报内容", "", fault)]
+        if _digest(said) != _digest(says):
+            if self.is_deep and (was_in, is_in) != (bool(before), bool(then)):
+                found.append(_change("上报内容", "", "原文缺失，或与校验码不符"))
+            elif not self.is_deep and was_in and is_in:
+                found.append(_change("上报内容（校验码）", *map(_short, (said, says))))
         if not found and was_in != is_in:
             found = [_change("本级和以下", *("已汇入" if one else "" for one in (was_in, is_in)))]
         if found:
@@ -170,6 +172,10 @@ def _children(report: Report, place: str, codes: set[str]) -> Iterator[tuple[str
 
 def _digest(said: Mapping[str, Any] | None) -> str | None:
     return said["digest"] if said else None
+
+
+def _short(said: Mapping[str, Any]) -> str:
+    return said["digest"][:SHORT_DIGEST]
 
 
 def _excused(said: Mapping[str, Any] | None) -> str | None:

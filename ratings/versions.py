@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.db.models import Q
+
 from .choices import State
 from .columns import DECISION_NAMES, REPORTED_NAMES
 from .models import LedgerEntry, Report, ReportVersion
@@ -240,40 +242,37 @@ def line_to(report: Report, top: str = "") -> list[Report]:
 
 def may_read(version: ReportVersion, post) -> bool:
     """Whether the version was handed up to the post's unit: its own, a direct subordinate's, or
-    reached by the digests from a direct subordinate's newest version or from any own one."""
+    reached by the digests from a direct subordinate's version that was taken over."""
     if post is None:
         return False
     line = line_to(version.report)
     place = next((i for i, r in enumerate(line) if r.organization_id == post.organization_id), None)
     if place is None:
         return False
-    return len(line) - place <= 2 or _is_reached(version, *line[place:])
-
-
-def _is_reached(version: ReportVersion, own: Report, direct: Report, *rest: Report) -> bool:
-    newest = direct.versions.filter(number=direct.number)
-    starts = [(newest, rest), (own.versions.order_by("-number"), (direct, *rest))]
+    _, *rest = line[place:]
+    if len(rest) <= 1:
+        return True
+    direct, *below = rest
     return any(
         step.version is not None and step.version.pk == version.pk
-        for stored, line in starts
-        for start in stored
-        for step in way_down(start, line)
+        for start in _taken_over(direct)
+        for step in way_down(start, below)
     )
+
+
+def _taken_over(report: Report):
+    """The versions that prove to the superior what is below the report: the newest one, and those
+    that it has accepted, which its own versions hold. One that was given back proves nothing."""
+    accepted = report.moves.filter(action="accept").order_by().values("number")
+    return report.versions.filter(Q(number=report.number) | Q(number__in=accepted))
 
 
 def proves_below(version: ReportVersion, post) -> bool:
-    """Whether the versions that a readable one lists may be read as well: of a direct subordinate
-    only those of the newest, and of what an own version holds."""
+    """Whether the versions that a readable one lists may be read as well (`may_read`)."""
     report = version.report
     if not report.parent_id or report.parent.organization_id != post.organization_id:
         return True
-    if version.number == report.number:
-        return True
-    return any(
-        step.version is not None and step.version.pk == version.pk
-        for start in report.parent.versions.order_by("-number")
-        for step in way_down(start, [report])
-    )
+    return _taken_over(report).filter(pk=version.pk).exists()
 
 
 def by_digest(text: str, post) -> list[ReportVersion]:

@@ -200,7 +200,7 @@ def proof(request, pk, number):
     asked = _asked(request, "code")
     listed, steps, fault, row = [], [], "", None
     if asked and not may_descend:
-        fault = "这一版不是现在在报的版本，所含的下级版本不能查看"
+        fault = "这一版已退回，没有审核通过，所含的下级版本不能查看"
     elif asked and is_sound:
         steps, fault, row = _way(report, version, asked)
     elif is_sound and may_descend:
@@ -232,12 +232,13 @@ def _way(report, version, code: str):
     steps, above = [], (report, version)
     for step in versions.way_down(version, line):
         is_kept = step.version is not None and versions.is_sound(step.version)
-        steps.append({"step": step, "above": above, "is_sound": is_kept})
+        standing = step.said and showing.standing(step.said)
+        steps.append({"step": step, "above": above, "standing": standing, "is_sound": is_kept})
         above = (step.report, step.version)
         if step.said is None:
             return steps, f"“{above[0].name}”不在这一版所列的直接下级之中", None
         if not step.said["digest"]:
-            return steps, f"“{above[0].name}”{showing.standing(step.said)}，没有版本汇入", None
+            return steps, f"“{above[0].name}”{standing}，没有版本汇入", None
         if step.version is None:
             return steps, f"“{above[0].name}”没有校验码相符的版本，原文可能被改动过", None
         if not is_kept:

@@ -254,8 +254,21 @@ def test_below_an_older_version_that_was_given_back_nothing_more_is_told(client,
     page = client.get(address("compare", line.of("township"))).content.decode()
 
     assert "只对比到直接下级" in page
-    assert "内容有变" in page
+    assert "上报内容（校验码）" in page
     assert "新措施" not in page
+
+
+def test_below_an_older_version_that_was_accepted_rows_are_told(client, line):
+    """The county accepted a version of the township, reopened it and has not reported itself."""
+    for name in ("branch", "sibling", "township"):
+        hand_up(line.of(name))
+    again(line, "branch", "township", measures="新措施")
+    client.force_login(line.county.user)
+
+    page = client.get(address("compare", line.of("township"))).content.decode()
+
+    assert "<ins>新措施</ins>" in page
+    assert versions.may_read(line.of("branch").versions.get(number=1), line.county)
 
 
 # ---------------------------------------------------------------- cover
@@ -394,7 +407,7 @@ def test_what_is_no_digest_is_refused_in_words(client, final, text):
 # ---------------------------------------------------------------- who may read what
 
 
-def test_what_an_own_version_holds_stays_readable(final):
+def test_what_was_taken_over_stays_readable(final):
     again(final, *LINE, measures="新措施")
     first, second = pair(final.of("branch"))
 
