@@ -56,6 +56,11 @@ def _percent(value: int) -> None:
 class LineForm(forms.Form):
     """A line of a list: both of its fields, or neither, which takes the line off."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "input"
+
     def clean(self):
         values = [self.cleaned_data.get(name) for name in self.fields]
         if not self.errors and any(values) and not all(values):
@@ -129,6 +134,7 @@ class ScoreForm(forms.Form):
                     decimal_places=1,
                     required=False,
                     initial=points[i],
+                    widget=forms.NumberInput(attrs={"class": "input"}),
                 )
         if part == ScorePart.SUPERIOR:
             self._add_red_lines(score.red_lines if score else {})

@@ -104,7 +104,12 @@ def propose(sheet: ScoreSheet, score: Score | None) -> Proposal:
         elif lacking:
             missing.append(f"{opinion.label}的{'、'.join(lacking)}")
     found = Proposal(totals, missing=missing)
-    if not missing:
+    if missing:
+        known = [
+            f"{one.label}{number(total)}分" for one, total in totals.items() if total is not None
+        ]
+        found.steps += [f"已有{'、'.join(known)}"] if known else []
+    else:
         found.value = sum(totals[one] * sheet.weight_of(one) for one in totals) / WHOLE
         parts = [f"{one.label}{number(totals[one])}×{sheet.weight_of(one)}%" for one in totals]
         found.steps.append(f"加权得分：{'＋'.join(parts)}＝{number(found.value)}分")
@@ -183,14 +188,17 @@ def seen(report: Report, post) -> Seen | None:
     score, hidden = getattr(report.entry, "score", None), None
     superior = report.parent.organization_id if report.parent_id else report.organization_id
     if superior != post.organization_id and report.state != State.ACCEPTED:
-        hidden = Opinion.SUPERIOR
+        hidden = Opinion.SUPERIOR if sheet.superior_weight else None
         score = score and Score(
             entry=report.entry,
-            points={k: v for k, v in score.points.items() if k != hidden},
+            points={k: v for k, v in score.points.items() if k != Opinion.SUPERIOR},
             asked_count=score.asked_count,
             satisfied_count=score.satisfied_count,
             token=score.token,
         )
+    proposal = propose(sheet, score)
+    if hidden:  # it may well be there
+        proposal.missing = [text for text in proposal.missing if text != hidden.label]
     points = {opinion: given(sheet, score, opinion) for opinion in sheet.opinions}
     rows = [
         {
@@ -202,7 +210,7 @@ def seen(report: Report, post) -> Seen | None:
         }
         for i, (name, most) in enumerate(sheet.indicators)
     ]
-    return Seen(sheet, score, propose(sheet, score), rows, hidden)
+    return Seen(sheet, score, proposal, rows, hidden)
 
 
 def check(part: ScorePart, report: Report, by) -> None:
@@ -211,8 +219,12 @@ def check(part: ScorePart, report: Report, by) -> None:
     The own part follows the rights of the row, but no correction reaches it; the superior's is
     entered while it decides.
     """
-    if sheet_of(report.cycle) is None:
+    sheet = sheet_of(report.cycle)
+    if sheet is None:
         raise TransitionRefused("本批次没有启用评分表")
+    others = sheet.red_lines if part == ScorePart.SUPERIOR else sheet.satisfaction_floor is not None
+    if not (opinions_of(part, sheet) or others):
+        raise TransitionRefused(f"评分表没有要填写的{part.label}")
     if part == ScorePart.SUPERIOR:
         if not report.counts_row:
             raise TransitionRefused("该党组织没有台账行，不需要评分")
@@ -283,11 +295,6 @@ def _entered(value):
     return None if is_blank else value
 
 
-def manages(post) -> bool:
-    """Whether the post sets how rows are scored: who keeps the cycles at the top."""
-    return post.has(Role.MANAGE) and post.organization.parent_id is None
-
-
 def why_not_set(cycle: Cycle, sheet: ScoreSheet | None) -> str:
     """Why the sheet of a cycle can't be changed now; "" where it can."""
     if cycle.state == CycleState.CLOSED:
@@ -334,7 +341,7 @@ def stop_sheet(cycle: Cycle, *, by, token: int) -> None:
 
 
 def _locked_sheet(cycle: Cycle, by) -> tuple[Cycle, ScoreSheet | None]:
-    if not manages(by):
+    if by.organization.parent_id or not by.has(Role.MANAGE):
         raise TransitionRefused("只有最高一级的管理人员可以设定评分表")
     cycle = Cycle.objects.select_for_update().get(pk=cycle.pk)
     sheet = ScoreSheet.objects.select_for_update().filter(cycle=cycle).first()

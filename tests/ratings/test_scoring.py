@@ -354,7 +354,7 @@ def test_a_score_grows_part_by_part_and_decides_nothing(line):
     scored(line)
     fill(line.of("branch"))
     enter_own("branch", line, by=line.branch)
-    assert scoring.seen(line.of("branch"), line.branch).proposal.missing == ["上级评分"]
+    assert scoring.seen(line.of("branch"), line.branch).proposal.missing == []
     submit(line.of("branch"))
     before = list(LedgerEntry.objects.order_by("pk").values())
     versions = line.of("branch").versions.get().digest
@@ -507,7 +507,8 @@ def test_the_branch_scores_on_a_page_and_sees_it_beside_its_form(client, line):
     assert score.points == {"self": [550, 380], "members": [545, 370]}
     assert (score.asked_count, score.satisfied_count) == (20, 17)
     page = client.get(fill_page(line)).content.decode()
-    assert "还缺或尚不显示：上级评分" in page
+    assert "已有自评93分、党员测评91.5分" in page
+    assert "上级评分在审核通过后显示" in page
     assert "占85.0%，低于下限90%" in page
 
 
@@ -777,3 +778,12 @@ def test_no_score_moves_a_token_of_the_report(line):
     enter_own("branch", line, by=line.branch)
 
     assert line.of("branch").token == before
+
+
+def test_a_part_that_the_sheet_does_not_ask_for_is_not_offered(line):
+    scored(line, self_weight=60, superior_weight=0, members_weight=40, red_lines=[])
+    hand_in(line)
+
+    assert scoring.part_open_to(line.of("branch"), line.township) is None
+    with pytest.raises(TransitionRefused, match="没有要填写的上级评分"):
+        enter_superior("branch", line, by=line.township)
