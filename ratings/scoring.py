@@ -285,7 +285,7 @@ def save(report: Report, part: ScorePart, values: Mapping[str, Any], *, by, toke
     if not sheet.is_scored:
         ScoreSheet.objects.filter(pk=sheet.pk).update(is_scored=True)
     mark = workflow.mark_of("submit", report, by) if part == ScorePart.OWN else ""
-    changes = {name: [old[name], new[name]] for name in changed}
+    changes = {name: [_said(old[name]), _said(new[name])] for name in changed}
     trail.record("score", "评分", [workflow.act_of(report, mark=mark, changes=changes)], by=by)
 
 
@@ -293,6 +293,13 @@ def _entered(value):
     """A value of a score to compare; points of which none is given are none."""
     is_blank = value == {} or (isinstance(value, list) and set(value) == {None})
     return None if is_blank else value
+
+
+def _said(value):
+    """A value of a score for the trail: points as people write them."""
+    if not isinstance(value, list):
+        return value
+    return [None if one is None else number(Decimal(one) / 10) for one in value]
 
 
 def why_not_set(cycle: Cycle, sheet: ScoreSheet | None) -> str:

@@ -369,7 +369,7 @@ def test_a_score_grows_part_by_part_and_decides_nothing(line):
     assert line.of("branch").entry.reviewed_grade == Grade.FAIRLY_GOOD
     events = AuditEvent.objects.filter(action="score").order_by("pk")
     assert [event.data["mark"] for event in events] == ["", ""]
-    assert events[0].data["changes"]["self"] == [None, [550, 380]]
+    assert events[0].data["changes"]["self"] == [None, ["55", "38"]]
 
 
 @pytest.mark.parametrize(
