@@ -56,10 +56,12 @@ def create_cycle(
         year=year, round=round, previous=previous, **{"title": title, **values}
     )
     cycle.categories.set(categories)
+    said = {}
     for sheet in ScoreSheet.objects.filter(cycle=previous, is_used=True):
+        said = {"score_sheet_of": previous.label}
         sheet.cycle, sheet.is_scored, sheet.token = cycle, False, 1
         sheet.save(force_insert=True)
-    trail.record("create_cycle", "新建批次", [_act(cycle)], by=by)
+    trail.record("create_cycle", "新建批次", [_act(cycle, **said)], by=by)
     return cycle
 
 

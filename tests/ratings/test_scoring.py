@@ -330,6 +330,8 @@ def test_a_cycle_in_preparation_takes_one_and_the_next_has_it_without_its_scores
     assert (sheet.indicators, sheet.red_lines) == (SETTINGS["indicators"], SETTINGS["red_lines"])
     assert (sheet.quotas, sheet.good_from, sheet.is_scored) == ({"good": 30}, 90, False)
     assert Score.objects.count() == 1
+    event = AuditEvent.objects.filter(action="create_cycle").order_by("-pk")[0]
+    assert event.data == {"score_sheet_of": "2012-1"}
     scoring.set_sheet(following, settings_with(quotas={}), by=line.province, token=sheet.token)
     assert ScoreSheet.objects.get(cycle=line.cycle).quotas == {"good": 30}
     scoring.stop_sheet(following, by=line.province, token=sheet.token + 1)
