@@ -13,7 +13,7 @@ from .querysets import STEP
 from .versions import SHORT_DIGEST, is_sound
 
 MOST_SHOWN = 50  # organizations on a page
-MOST_OPENED = 100  # pairs of versions with subordinates looked into for a page
+MOST_OPENED = 30  # pairs of versions with subordinates looked into for a page
 AT_ONCE = 50  # direct subordinates whose versions are read together
 DECIDED = {
     "target_grade": "上级确定的晋位升级目标",

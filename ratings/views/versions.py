@@ -15,6 +15,7 @@ from . import showing
 
 LONGEST_ASKED = 100  # characters of a code or digest, spaces among them
 LONGEST_PLACE = 200  # characters of a place in a comparison
+NOTHING = {"row": None, "row_excused": None, "subordinates": []}  # shown of a spoiled version
 MOST_LISTED = 100  # direct subordinates whose versions are proved on one page
 
 
@@ -42,16 +43,19 @@ def version(request, pk, number):
     """A stored version: own row as declared, decisions and digests of the direct subordinates."""
     post = request.post
     report, version = _readable(request, pk, number)
-    content = versions.read(version)
+    is_sound = versions.is_sound(version)
+    content = versions.read(version) if is_sound else NOTHING
     before = report.versions.filter(number=number - 1).first()
-    earlier = before and versions.may_read(before, post) and versions.read(before)
+    earlier = None
+    if before and is_sound and versions.is_sound(before) and versions.may_read(before, post):
+        earlier = versions.read(before)
     return render(
         request,
         "ratings/version.html",
         {
             "report": report,
             "version": version,
-            "is_sound": versions.is_sound(version),
+            "is_sound": is_sound,
             "paper": showing.paper(report, content["row"]) if content["row"] else None,
             "row_excused": content["row_excused"],
             "subordinates": _subordinates(report, version, content, post),

@@ -312,6 +312,17 @@ def test_a_cover_is_not_made_of_what_was_changed(client, final):
     assert '<svg class="cover__code"' not in page
 
 
+@pytest.mark.parametrize("page", ["version", "cover", "proof"])
+def test_a_spoiled_version_is_a_sentence_and_no_fault(client, final, page):
+    final.of("township").versions.update(content="{")
+    client.force_login(final.township.user)
+
+    answer = client.get(address(page, final.of("township"), 1), {"code": "B1"})
+
+    assert answer.status_code == 200
+    assert "可能被改动过" in answer.content.decode()
+
+
 # ---------------------------------------------------------------- proof
 
 
