@@ -162,6 +162,34 @@ class ReportQuerySet(QuerySet):
         return ranges
 
 
+class TakeoverQuerySet(QuerySet):
+    def waiting(self):
+        return self.filter(done_at=None)
+
+    def unhindered(self):
+        """Those whose superiors' reports are all open: worth another try."""
+        units = self.model.superiors.through.objects.filter(takeover=OuterRef(OuterRef("pk")))
+        reports = self.model.cycle.field.related_model.reports.rel.related_model.objects
+        return self.exclude(
+            Exists(
+                reports.standing().filter(
+                    cycle=OuterRef("cycle"), organization__in=units.values("organization")
+                )
+            )
+        )
+
+    def within(self, post):
+        """Those whose organizations belong to the post's own subtree."""
+        changes = self.model.change.field.related_model.objects.within(post)
+        return self.filter(change__in=changes.order_by().values("pk"))
+
+    def blocking(self, reports):
+        """Those that wait and keep one of these reports of a cycle from going up."""
+        units = [report.organization_id for report in reports]
+        cycles = {report.cycle_id for report in reports}
+        return self.waiting().filter(cycle__in=cycles, superiors__in=units)
+
+
 class UploadQuerySet(QuerySet):
     def own(self, post):
         """What this person sent in under this post; nothing without one."""
