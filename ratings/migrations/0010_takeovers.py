@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("orgs", "0005_changes"),
-        ("ratings", "0008_notice_files"),
+        ("ratings", "0009_score_sheet"),
     ]
 
     operations = [
