@@ -9,6 +9,7 @@ from orgs.models import Organization
 
 from .choices import OPEN_STATES, STANDING_STATES, CycleState, State
 
+LISTED = 20  # changes that wait, on a page
 STEP = 4  # digits of a path for each level
 
 
@@ -182,6 +183,11 @@ class TakeoverQuerySet(QuerySet):
         """Those whose organizations belong to the post's own subtree."""
         changes = self.model.change.field.related_model.objects.within(post)
         return self.filter(change__in=changes.order_by().values("pk"))
+
+    def of_page(self, cycle, post):
+        """The oldest that wait in a cycle below the post's unit, as many as a page lists."""
+        waiting = self.waiting().filter(cycle=cycle).within(post)
+        return waiting.select_related("change__organization").order_by("change_id")[:LISTED]
 
     def blocking(self, reports):
         """Those that wait and keep one of these reports of a cycle from going up."""

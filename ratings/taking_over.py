@@ -82,9 +82,13 @@ def attempt(takeover: Takeover, *, by) -> bool:
     return True
 
 
+def may_press(by: Post) -> bool:
+    return by.has(Role.REVIEW) or by.has(Role.MANAGE)
+
+
 def attempt_by_hand(takeover: Takeover, *, by: Post) -> None:
     """As `attempt`, pressed by a person above; raises `TransitionRefused` with the reason."""
-    if not (by.has(Role.REVIEW) or by.has(Role.MANAGE)):
+    if not may_press(by):
         raise TransitionRefused("只有审核人员或管理人员可以办理纳入")
     if not attempt(takeover, by=by):
         raise TransitionRefused(Takeover.objects.get(pk=takeover.pk).refusal)
