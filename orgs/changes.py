@@ -51,7 +51,9 @@ DESCRIBERS: list[Callable] = []
 
 
 def follows(function):
-    """Register what an app does with each change: `function(change, by)`, in its transaction."""
+    """Register what an app does with changes: `function(changes, by)`, in their transaction.
+
+    It may raise `StructureError`: nothing is changed then."""
     FOLLOWERS.append(function)
     return function
 
@@ -118,7 +120,25 @@ def _done(
 ) -> OrgChange:
     """Keep the change, let the other apps follow, leave the event unless it is there already."""
     ground.check()
-    change = OrgChange.objects.create(
+    change = _change(kind, organization, ground, by, data)
+    change.save()
+    parts = [(one, PartRole.SOURCE) for one in sources]
+    parts += [(one, PartRole.PRODUCT) for one in products]
+    OrgChangePart.objects.bulk_create(
+        OrgChangePart(change=change, organization=one, role=role) for one, role in parts
+    )
+    _follow([change], by)
+    if not is_recorded:
+        said = {**change.data, "parts": [one.code for one, _ in parts]}
+        act = trail.Act(
+            "organization", organization.pk, organization.code, organization.name, ground.text, said
+        )
+        trail.record(kind, kind.label, [act], by=by)
+    return change
+
+
+def _change(kind: ChangeKind, organization: Organization, ground: Ground, by, data) -> OrgChange:
+    return OrgChange(
         kind=kind,
         organization=organization,
         effective_on=ground.effective_on,
@@ -129,20 +149,11 @@ def _done(
         unit_name=by.unit_name,
         undoes=ground.undoes,
     )
-    parts = [(one, PartRole.SOURCE) for one in sources]
-    parts += [(one, PartRole.PRODUCT) for one in products]
-    OrgChangePart.objects.bulk_create(
-        OrgChangePart(change=change, organization=one, role=role) for one, role in parts
-    )
+
+
+def _follow(changes: list[OrgChange], by) -> None:
     for follow in FOLLOWERS:
-        follow(change, by)
-    if not is_recorded:
-        said = {**change.data, "parts": [one.code for one, _ in parts]}
-        act = trail.Act(
-            "organization", organization.pk, organization.code, organization.name, ground.text, said
-        )
-        trail.record(kind, kind.label, [act], by=by)
-    return change
+        follow(changes, by)
 
 
 # ---------------------------------------------------------------- one organization
@@ -445,7 +456,9 @@ def note_loaded(outcomes: Mapping[str, Mapping[str, list]], *, by) -> None:
     today; the event is the load's."""
     changed = [code for code, what in outcomes.items() if LOADED.keys() & what.keys()]
     found = Organization.objects.in_bulk(changed, field_name="code") if changed else {}
-    ground = Ground(timezone.localdate(), LOADED_BY)
+    ends = {code for what in outcomes.values() for code in what.get("parent", ()) if code}
+    superiors = Organization.objects.in_bulk(ends, field_name="code") if ends else {}
+    ground, made = Ground(timezone.localdate(), LOADED_BY), []
     for code in changed:
         what, organization = outcomes[code], found[code]
         for name, kind in LOADED.items():
@@ -457,10 +470,14 @@ def note_loaded(outcomes: Mapping[str, Mapping[str, list]], *, by) -> None:
             elif kind == ChangeKind.RENAME:
                 data["short_name"] = what.get("short_name", [organization.short_name] * 2)
             elif kind == ChangeKind.MOVE:
-                pair = Organization.objects.in_bulk(what[name], field_name="code")
-                ends = [pair[one] for one in what[name]]
-                data = {"parent": [e.pk for e in ends], "parent_name": [e.name for e in ends]}
-            _done(kind, organization, ground, by, data=data, is_recorded=True)
+                pair = [superiors.get(one) for one in what[name]]  # None: above the old root
+                data = {
+                    "parent": [one and one.pk for one in pair],
+                    "parent_name": [one.name if one else "" for one in pair],
+                }
+            made.append(_change(kind, organization, ground, by, data))
+    if made:
+        _follow(OrgChange.objects.bulk_create(made, batch_size=1000), by)
 
 
 # ---------------------------------------------------------------- taking back

@@ -20,6 +20,7 @@ from orgs import changes, tree
 from orgs.choices import ChangeKind, PartRole, Role
 from orgs.models import Organization, OrgChange
 from orgs.posts import Post, system_post
+from orgs.tree import StructureError
 
 from . import opening, workflow
 from .choices import State
@@ -29,21 +30,26 @@ from .querysets import STEP, ancestors, from_path, successor
 # ---------------------------------------------------------------- noting and trying
 
 
+MOST_AT_ONCE = 2000  # changes of a table, each taken over by itself, some minutes for all
+
+
 @changes.follows
-def follow(change: OrgChange, by) -> list[Takeover]:
-    """Note a change for each open cycle in which it concerns something, and try at once."""
-    units = _units(change)
-    superiors = _superiors(change)
-    noted = []
-    for cycle in Cycle.objects.open().order_by("pk"):
-        line = Organization.objects.filter(pk__in=units).get_ancestors(include_self=True)
-        if not Report.objects.of(cycle).filter(organization__in=line.order_by()).exists():
-            continue
-        takeover = Takeover.objects.create(change=change, cycle=cycle)
-        takeover.superiors.set(superiors)
-        attempt(takeover, by=by)
-        noted.append(takeover)
-    return noted
+def follow(made: list[OrgChange], by) -> None:
+    """Note changes for each open cycle in which they concern something, and try at once."""
+    cycles = list(Cycle.objects.open().order_by("pk"))
+    if cycles and len(made) > MOST_AT_ONCE:
+        raise StructureError(
+            f"“{cycles[0]}”进行中，一次最多变动{MOST_AT_ONCE}个党组织，现在有{len(made)}个，请分批导入"
+        )
+    for change in made if cycles else ():
+        line = Organization.objects.filter(pk__in=_units(change)).get_ancestors(include_self=True)
+        concerned = Report.objects.filter(organization__in=line.order_by())
+        superiors = _superiors(change)
+        for cycle in cycles:
+            if concerned.filter(cycle=cycle).exists():
+                takeover = Takeover.objects.create(change=change, cycle=cycle)
+                takeover.superiors.set(superiors)
+                attempt(takeover, by=by)
 
 
 def _units(change: OrgChange) -> set[int]:
@@ -61,7 +67,7 @@ def _superiors(change: OrgChange) -> set[int]:
     found = set(now.values_list("parent", flat=True))
     for pair in [change.data.get("parent", []), *change.data.get("moved", {}).values()]:
         found.update(pair)
-    return found
+    return found - {None}
 
 
 @retried

@@ -7,10 +7,12 @@ from datetime import date
 import pytest
 from openpyxl import load_workbook
 
+from ledger_site.base.reading import Row
 from ledger_site.base.trail import WithoutUnit
 from ledger_site.base.workflow import TransitionRefused
 from orgs import changes, tree
 from orgs.choices import ChangeKind, Kind
+from orgs.loading import Rejected, load_rows
 from orgs.models import Category, Organization
 from orgs.posts import system_post
 from ratings import exports, opening, services, sight, taking_over, verification, workflow
@@ -401,6 +403,18 @@ def test_a_county_of_300_branches_moves_and_everything_agrees(db, django_assert_
     rows = files_of(report_of(province, cycle), post)[Form.ANNEX3]
     assert sum("党支部" in str(row[0]) + str(row[1]) for row in rows[0][2:]) == 301
     sound()
+
+
+def test_a_table_of_many_changes_waits_for_the_end_of_the_cycle(line, monkeypatch):
+    monkeypatch.setattr(taking_over, "MOST_AT_ONCE", 1)
+    head = Row(1, ["code", "parent_code", "name", "kind", "category"])
+    rows = [Row(n, [f"B{n}", "T", f"新名{n}", "党支部", "村"]) for n in (1, 2)]
+
+    with pytest.raises(Rejected, match="请分批导入"):
+        load_rows([head, *rows], by=WithoutUnit())
+    assert Organization.objects.get(code="B1").name == "甲县乙乡丙村党支部"
+    load_rows([head, rows[0]], by=WithoutUnit())
+    assert line.of("branch").name == "新名1"
 
 
 def played(cycle):
