@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ledger_site.base.models import Attachment
 from orgs.choices import Kind
-from orgs.models import Category, Organization
+from orgs.models import Category, Organization, OrgChange
 
 from .choices import (
     OPEN_STATES,
@@ -27,6 +27,7 @@ from .querysets import (
     NoticeQuerySet,
     PublicityQuerySet,
     ReportQuerySet,
+    TakeoverQuerySet,
     UploadQuerySet,
 )
 
@@ -263,6 +264,39 @@ class Report(models.Model):
         if not due or self.order_id or self.parent.state == State.EXCUSED:
             return None
         return (due - timezone.localdate()) // timedelta(days=1)
+
+
+class Takeover(models.Model):
+    """纳入批次: a change of organizations and an open cycle, which takes it over at once, or when
+    the reports above are open again."""
+
+    change = models.ForeignKey(
+        OrgChange, models.PROTECT, related_name="takeovers", verbose_name="组织变动"
+    )
+    cycle = models.ForeignKey(Cycle, models.PROTECT, related_name="takeovers", verbose_name="批次")
+    # Whose sums it changes: none of them reports while it waits.
+    superiors = models.ManyToManyField(Organization, related_name="+", verbose_name="涉及的上级")
+    done_at = models.DateTimeField("纳入时间", null=True)
+    refusal = models.TextField("尚未纳入的原因", blank=True)
+
+    objects = TakeoverQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "组织变动的纳入"
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(fields=("change", "cycle"), name="change_once_in_a_cycle"),
+        )
+        indexes = (
+            models.Index(
+                fields=("cycle",),
+                name="takeover_waiting",
+                condition=models.Q(done_at__isnull=True),
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.change} {self.cycle}"
 
 
 class LedgerEntry(models.Model):

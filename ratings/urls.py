@@ -63,6 +63,7 @@ urlpatterns = [
     path("publicity/<int:pk>/answer/<int:objection>/", publicity.answer, name="answer"),
     path("report/<int:pk>/score/", scores.score, name="score"),
     path("<cycle:cycle>/scores/", scores.sheet, name="scores"),
+    path("takeover/<int:pk>/", cycles.take_over, name="take_over"),
     path("cycles/", cycles.cycles, name="cycles"),
     path("cycles/new/", cycles.new, name="new_cycle"),
     path("cycles/<cycle:cycle>/", cycles.cycle, name="cycle"),

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
+from orgs import changes
 from orgs.choices import Role
 from orgs.models import Organization
 from ratings import publicity, scoring
@@ -39,6 +40,9 @@ EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
 NEAR = ROW - {"county"}  # those whom its score concerns
+# Who keeps accounts above the branch, and who has the unit that changed below it or is it.
+MANAGER = frozenset({"county"})
+CHANGED = frozenset({"township", "township reader", "county", "province"})
 # What the township made public: itself and those below it.
 PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
 ABOVE = frozenset({"township", "township reader", "county", "province"})  # have subordinates
@@ -68,6 +72,16 @@ def world(line, settings, tmp_path):
     for name in ("branch", "sibling"):
         hand_up(line.of(name))
     submit(line.of("township"))
+    for unit in units.values():
+        unit.refresh_from_db()
+    line.change = changes.create(
+        units["township"],
+        ground=changes.Ground(date(2012, 5, 1), "测发〔2012〕1号"),
+        by=line.county,
+        code="B3",
+        name="甲县乙乡戊村党支部",
+        kind="branch",
+    )
     for unit in units.values():
         unit.refresh_from_db()
     posts = {
@@ -200,6 +214,13 @@ def addresses():
         ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
         ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
         ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
+        ("orgs:term", ("unit",), "POST", MANAGER),
+        ("orgs:change", ("unit", "rename"), "GET POST", MANAGER),
+        ("orgs:changes", (), "GET", EVERYONE | {"no post"}),
+        ("orgs:past_change", ("change",), "GET", CHANGED),
+        ("orgs:undo", ("change",), "GET POST", MANAGER),
+        ("orgs:terms", (), "GET", EVERYONE | {"no post"}),
+        ("ratings:take_over", ("takeover",), "POST", CHANGED),
     ]
 
 
@@ -227,6 +248,8 @@ def url_of(world, name, arguments):
     keys = {
         "branch": world.of("branch").pk,
         "unit": world.units["branch"].pk,
+        "change": "change" in arguments and world.change.pk,
+        "takeover": "takeover" in arguments and world.change.takeovers.get().pk,
         "job": name.startswith("jobs:") and world.job.pk,
         "attached": "attached" in arguments and world.attached.pk,
         "progress": "progress" in arguments and world.progress.pk,
