@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.db import transaction
+from django.db.models import Count
 
 from ledger_site.base import trail
 from ledger_site.base.workflow import TransitionRefused
 from ratings import parsers
-from ratings.models import Report
+from ratings.models import LedgerEntry, Report
 from ratings.workflow import Actor, act_of
 
 from .models import HelpingUnit, Measure
 
 MOST = 50  # measures of a plan
+MANY = 2  # other rows with the same words, from which it is said
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,25 @@ def hints_of(measures: Iterable[Draft | Measure]) -> list[str]:
         if lacks:
             said.append(f"第{number}条没有{'、'.join(lacks)}")
     return said
+
+
+def shared(report: Report, texts: Iterable[str]) -> dict[str, int]:
+    """By text: how many other rows of the same superior have a measure of these very words, where
+    they are many. A hint, asked for among the siblings only."""
+    if report.parent_id is None:  # would match the roots of other cycles
+        return {}
+    same = Measure.objects.filter(report__parent=report.parent_id, text__in=set(texts))
+    same = same.exclude(report=report).order_by().values_list("text")
+    counts = same.annotate(n=Count("report", distinct=True))
+    return {text: n for text, n in counts if n >= MANY}
+
+
+def alike(report: Report) -> int:
+    """How many other rows of the same superior report the very same text of measures; 0 if few."""
+    rows = LedgerEntry.objects.filter(report__parent=report.parent_id).exclude(report=report)
+    text = report.entry.measures
+    found = rows.filter(measures=text).count() if text and report.parent_id else 0
+    return found if found >= MANY else 0
 
 
 def why_not_lay_down(report: Report, by) -> str:
