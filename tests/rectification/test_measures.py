@@ -75,6 +75,17 @@ def test_what_is_laid_down_leaves_what_was_reported(line, laid):
     assert {code for (code,) in names} == {"B1"}
 
 
+def test_a_measure_that_names_a_day_has_that_one(line, laid):
+    assert [(m.deadline_text, m.due_on) for m in laid] == [
+        ("2012年底", date(2012, 12, 31)),
+        ("2012年8月完工", date(2012, 8, 31)),
+        ("2012年底", date(2012, 12, 31)),
+    ]
+    fill(line.of("sibling"), measures="1、9月中旬前完成换届；\n2、13月底前修路；\n3、新增3户。")
+    drafts = following.proposed(line.of("sibling"))
+    assert [d.due_on for d in drafts] == [date(2012, 9, 20), *[date(2012, 12, 31)] * 2]
+
+
 def test_a_measure_is_followed_claimed_and_closed_by_another(line, laid):
     one = laid[0]
     act(NOTE, one, line.branch, text="发展1名")
