@@ -32,19 +32,9 @@ class MeasureFilters(Filters):
     topic = forms.ChoiceField(
         label="类别", required=False, choices=[ALL, *Topic.choices, (NO_TOPIC, "未分类")]
     )
-    helper = forms.CharField(
-        label="帮扶单位",
-        required=False,
-        max_length=100,
-        widget=forms.TextInput(attrs={"type": "search"}),
-    )
-    leader = forms.CharField(
-        label="联系领导",
-        required=False,
-        max_length=100,
-        widget=forms.TextInput(attrs={"type": "search"}),
-    )
-    whole = forms.BooleanField(label="帮扶单位、联系领导按全名", required=False)
+    helper = forms.CharField(label="帮扶单位", required=False, max_length=100)
+    leader = forms.CharField(label="联系领导", required=False, max_length=100)
+    whole = forms.BooleanField(label="按全名", required=False)
 
 
 class FigureFilters(Filters):
