@@ -244,6 +244,29 @@ def test_a_program_named_as_a_document_is_refused_and_nothing_stored(line, laid)
     assert not Progress.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("action", "sent", "said"),
+    [
+        ("close", None, "只有直接上级的审核人员可以验收销号"),
+        ("extend", None, "只有直接上级的审核人员可以延期"),
+        ("claim", ("证明.pdf", b"MZ\x90\x00"), "与扩展名不符"),
+    ],
+)
+def test_what_the_page_does_not_offer_is_refused_in_chinese(client, line, laid, action, sent, said):
+    if action == "close":
+        act(CLAIM, laid[0], line.branch)
+    before = again(laid[0])
+    client.force_login(line.branch.user)
+    data = {"action": action, "measure": before.pk, "token": before.token, "text": "伪造"}
+    if sent:
+        data["files"] = SimpleUploadedFile(*sent)
+
+    page = client.post(page_of(line), {**data, "until": "2099-01-01"}, follow=True)
+
+    assert said in page.content.decode()
+    assert again(laid[0]).state == before.state
+
+
 def test_a_reader_and_a_neighbour_change_nothing(client, line, laid):
     reader = appoint(line.units["branch"], Role.READ)
     for user, status in ((reader.user, 302), (line.sibling.user, 404)):
