@@ -12,13 +12,15 @@ from ledger_site.base import sheets
 from ledger_site.base.sheets import Book, Column, Row
 from ratings.exports import unit_of
 from ratings.models import Report
-from ratings.querysets import STEP
+from ratings.querysets import STEP, from_path
 
 from .choices import Grouping, Reach, Topic
 from .choices import Progression as P
+from .querysets import at, counts
 
 PIECE = 500
 NO_TOPIC = "none"
+NONE = dict.fromkeys([*P.values, "all"], 0)
 
 
 def chosen(
@@ -69,32 +71,52 @@ class Line:
     report: Report | None = None  # of the own unit and its subordinates
 
 
-def by_unit(measures, start: Report, subordinates: list[Report], today: date) -> list[Line]:
-    """The own row of `start`, if it has measures, and direct subordinates with all below them."""
-    counts = _by_unit(measures.under(start), start).counted(today, "unit")
-    found = {line.pop("unit"): line for line in counts}
+# From the rows, whose measures are joined once; from the measures, the rows would be twice.
+def by_unit(rows, start: Report, subordinates: list[Report], today: date) -> list[Line]:
+    """The own row of `start`, if it has measures, and direct subordinates with all below them;
+    `rows` are the reports that are seen."""
+    found = {line.pop("unit"): line for line in _by_unit(rows, start).annotate(**_counts(today))}
     lines = []
-    if own := found.get(start.path):
+    own = found.get(start.path, NONE)
+    if own["all"]:
         asked = {"unit": start.pk, "reach": Reach.OWN.value}
         lines.append(Line(f"{start.short_name}（本级）", own, asked))
     for report in subordinates:
-        counts = found.get(report.path, dict.fromkeys([*P.values, "all"], 0))
-        lines.append(Line(report.short_name, counts, {"unit": report.pk}, report))
+        asked = {"unit": report.pk}
+        lines.append(Line(report.short_name, found.get(report.path, NONE), asked, report))
     return lines
 
 
-def _by_unit(measures, start: Report):
-    """With the path of the subordinate of `start` in which each lies, or its own, as unit."""
-    return measures.annotate(unit=Substr("report__path", 1, len(start.path) + STEP))
+def _by_unit(rows, start: Report):
+    """Grouped by the path of the subordinate of `start` in which each lies, or its own."""
+    rows = rows.filter(from_path(start.path))
+    return rows.annotate(unit=Substr("path", 1, len(start.path) + STEP)).values("unit")
 
 
-def by_topic(measures, today: date) -> list[Line]:
-    found = {line.pop("topic"): line for line in measures.counted(today, "topic")}
+def _counts(today: date) -> dict:
+    return counts(today, "measures__")
+
+
+def by_topic(rows, today: date) -> list[Line]:
+    found = {line.pop("measures__topic"): line for line in _by_topic(rows, today)}
     return [
         Line(label, found[topic], {"topic": topic or NO_TOPIC})
         for topic, label in (*Topic.choices, ("", "未分类"))
         if topic in found
     ]
+
+
+def _by_topic(rows, today: date):
+    return rows.values("measures__topic").annotate(**_counts(today))
+
+
+def total(rows, today: date) -> dict[str, int]:
+    """The numbers of the measures of all the rows together."""
+    return rows.aggregate(**_counts(today))
+
+
+def sum_of(lines: list[Line]) -> dict[str, int]:
+    return {name: sum(line.counts[name] for line in lines) for name in NONE}
 
 
 def by_name(measures, grouping: Grouping, today: date, text: str = ""):
@@ -123,12 +145,11 @@ class Late:
     reports: int
 
 
-def late_below(measures, own: Report, today: date) -> dict[str, Late]:
+def late_below(rows, own: Report, today: date) -> dict[str, Late]:
     """By path of the direct subordinate: what is overdue in it and below it."""
-    below = _by_unit(measures.under(own).exclude(report=own), own).at(P.OVERDUE, today)
-    counts = below.order_by().values_list("unit")
-    counts = counts.annotate(n=Count("pk"), m=Count("report", distinct=True))
-    return {unit: Late(n, m) for unit, n, m in counts}
+    late = rows.exclude(pk=own.pk).filter(at(P.OVERDUE, today, "measures__"))
+    found = _by_unit(late, own).annotate(n=Count("measures"), m=Count("pk", distinct=True))
+    return {line["unit"]: Late(line["n"], line["m"]) for line in found}
 
 
 def late_text(report: Report, late: Late) -> str:

@@ -83,7 +83,12 @@ class Measure(models.Model):
             models.Index(fields=("contact_leader",), name="measure_leader"),
         )
         constraints = (
-            models.UniqueConstraint(fields=("report", "number"), name="measure_once_in_a_plan"),
+            # With what the board counts, so that it reads the index alone.
+            models.UniqueConstraint(
+                fields=("report", "number"),
+                include=("state", "due_on", "topic"),
+                name="measure_once_in_a_plan",
+            ),
         )
 
     def __str__(self):

@@ -30,23 +30,33 @@ def helped_by(text: str) -> Q:
     return Q(entry__support_unit__icontains=text) | Q(entry__contact_leader__icontains=text)
 
 
-def at(progression: str, today: date) -> Q:
+def at(progression: str, today: date, prefix: str = "") -> Q:
     """Measures by how far they are; 七天内到期 and 逾期 are parts of 进行中."""
-    return {
-        P.WEEK: Q(state=M.OPEN, due_on__range=(today, today + WEEK)),
-        P.OVERDUE: Q(state=M.OPEN, due_on__lt=today),
-        P.CLAIMED: Q(state=M.CLAIMED),
-        P.OPEN: Q(state=M.OPEN),
-        P.CLOSED: Q(state=M.CLOSED),
+    asked = {
+        P.WEEK: {"state": M.OPEN, "due_on__range": (today, today + WEEK)},
+        P.OVERDUE: {"state": M.OPEN, "due_on__lt": today},
+        P.CLAIMED: {"state": M.CLAIMED},
+        P.OPEN: {"state": M.OPEN},
+        P.CLOSED: {"state": M.CLOSED},
     }[P(progression)]
+    return Q(**{f"{prefix}{name}": value for name, value in asked.items()})
+
+
+def counts(today: date, prefix: str = "") -> dict[str, Count]:
+    """Numbers of measures to ask a query for: one for each `Progression`, and all."""
+    each = {p.value: Count(f"{prefix}pk", filter=at(p, today, prefix)) for p in P}
+    return {**each, "all": Count(f"{prefix}pk")}
+
+
+def rows_seen(post, own: Report):
+    """Reports whose measures a post sees in the cycle of its unit's report; none of 免报."""
+    return Report.objects.visible_in(own.cycle_id, post).exclude(sight.out(own)).order_by()
 
 
 class MeasureQuerySet(QuerySet):
     def seen_by(self, post, own: Report):
-        """Measures of the rows that a post sees in the cycle of its unit's report `own`; none of
-        what is 免报."""
-        visible = Report.objects.visible_in(own.cycle_id, post).exclude(sight.out(own))
-        return self.filter(report__in=visible.order_by().values("pk"))
+        """Measures of the rows that a post sees in the cycle of its unit's report."""
+        return self.filter(report__in=rows_seen(post, own).values("pk"))
 
     def at(self, progression: str, today: date):
         return self.filter(at(progression, today))
@@ -74,13 +84,4 @@ class MeasureQuerySet(QuerySet):
 
     def counted(self, today: date, key: str):
         """Numbers by the values of `key`: one for each `Progression`, and all."""
-        return self.order_by().values(key).annotate(**_counts(today))
-
-    def total(self, today: date) -> dict[str, int]:
-        """The numbers of all of them together."""
-        return self.order_by().aggregate(**_counts(today))
-
-
-def _counts(today: date) -> dict[str, Count]:
-    counts = {p.value: Count("pk", filter=at(p, today)) for p in P}
-    return {**counts, "all": Count("pk")}
+        return self.order_by().values(key).annotate(**counts(today))

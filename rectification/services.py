@@ -16,7 +16,8 @@ from ratings.workflow import act_of
 
 from . import board
 from .choices import WeakReason
-from .models import Measure, WeakMark
+from .models import WeakMark
+from .querysets import rows_seen
 
 
 def why_not_mark(report: Report, by) -> str:
@@ -84,7 +85,7 @@ def remind(own: Report, *, by) -> list[Reminder]:
     it as far as they are seen, once a day; in closed cycles too, since measures go on."""
     if own.organization_id != by.organization_id:
         raise TransitionRefused("只能催报本级的直接下级")
-    late = board.late_below(Measure.objects.seen_by(by, own), own, timezone.localdate())
+    late = board.late_below(rows_seen(by, own), own, timezone.localdate())
     reports = Report.objects.direct(by).filter(parent=own, path__in=late)
     return leave_reminders(
         reports, Occasion.MEASURES, lambda one: board.late_text(one, late[one.path]), by=by

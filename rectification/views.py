@@ -37,7 +37,7 @@ from .filters import (
     WeakForm,
 )
 from .models import Measure, ProgressFile, WeakMark
-from .querysets import due, helped_by
+from .querysets import due, helped_by, rows_seen
 
 MOST_IN_TEXT = 200  # units in the text to copy
 LAST_REMINDERS = 50  # of the history that is shown
@@ -236,18 +236,25 @@ def figures(request, cycle):
     own = _own(visible, post)
     filters, unit = _within(FigureFilters, request, visible, own)
     start, grouping = unit or own, Grouping(filters.chosen.get("by") or Grouping.UNIT)
-    found = Measure.objects.seen_by(post, own)
-    narrowed = found.under(unit) if unit else found
+
+    rows = rows_seen(post, own).filter(from_path(start.path))
     if grouping == Grouping.UNIT:
         below = visible.filter(parent=start).exclude(sight.out(own))
         page = page_of(below, request.GET, key="path", clean=clean_path)
-        lines = board.by_unit(found, start, page.rows, today)
+        lines = board.by_unit(rows, start, page.rows, today)
     elif grouping == Grouping.TOPIC:
-        page, lines = None, board.by_topic(narrowed, today)
+        page, lines = None, board.by_topic(rows, today)
     else:
-        rows = board.by_name(narrowed, grouping, today, filters.chosen.get("name", ""))
-        page = page_of(rows, request.GET, key="name", clean=_clean_name)
+        found = Measure.objects.seen_by(post, own)
+        found = found.under(unit) if unit else found
+        names = board.by_name(found, grouping, today, filters.chosen.get("name", ""))
+        page = page_of(names, request.GET, key="name", clean=_clean_name)
         lines = board.lines_by_name(page.rows, grouping)
+    # What the lines hold all of need not be counted again.
+    is_whole = grouping == Grouping.TOPIC or (
+        grouping == Grouping.UNIT and not page.links["previous"] and not page.links["next"]
+    )
+    total = board.sum_of(lines) if is_whole else board.total(rows, today)
     context = {
         "cycle": cycle,
         "own": own,
@@ -256,7 +263,7 @@ def figures(request, cycle):
         "grouping": grouping,
         "states": Progression.choices,
         "lines": [_line(line, cycle, start, unit) for line in lines],
-        "tiles": _tiles(narrowed.total(today), cycle, {"unit": unit.pk} if unit else {}),
+        "tiles": _tiles(total, cycle, {"unit": unit.pk} if unit else {}),
         "pages": page.links if page else None,
         "today": today,
     }
@@ -316,7 +323,7 @@ def remind(request, cycle):
             else:
                 messages.info(request, "没有需要催报的单位，或者今天已经催报过；每个单位一天一次")
         return redirect("rectification:remind", cycle)
-    late = board.late_below(Measure.objects.seen_by(post, own), own, today)
+    late = board.late_below(rows_seen(post, own), own, today)
     reports = Report.objects.direct(post).filter(parent=own, path__in=late).order_by("path")
     reminded = Reminder.objects.filter(report__parent=own, occasion=Occasion.MEASURES)
     last = dict(reminded.order_by("pk").values_list("report", "on"))
