@@ -44,8 +44,8 @@ def at(progression: str, today: date, prefix: str = "") -> Q:
 
 def counts(today: date, prefix: str = "") -> dict[str, Count]:
     """Numbers of measures to ask a query for: one for each `Progression`, and all."""
-    each = {p.value: Count(f"{prefix}pk", filter=at(p, today, prefix)) for p in P}
-    return {**each, "all": Count(f"{prefix}pk")}
+    each = {p.value: Count(f"{prefix}number", filter=at(p, today, prefix)) for p in P}
+    return {**each, "all": Count(f"{prefix}number")}
 
 
 def rows_seen(post, own: Report):
