@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ratings", "0008_notice_files"),
+        ("ratings", "0009_score_sheet"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
