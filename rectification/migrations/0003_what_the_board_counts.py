@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ratings", "0009_occasion_of_a_reminder"),
         ("rectification", "0002_measures"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
