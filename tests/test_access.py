@@ -204,6 +204,8 @@ def addresses():
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("rectification:weak", (LABEL,), "GET", EVERYONE),
         ("rectification:board", (LABEL,), "GET", EVERYONE),
+        ("rectification:figures", (LABEL,), "GET", EVERYONE),
+        ("rectification:remind", (LABEL,), "GET POST", EVERYONE),
         ("rectification:measures", row, "GET POST", ROW),
         ("rectification:progress_file", ("progress",), "GET", ROW),
         ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
