@@ -31,6 +31,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
+from . import env
+
 FORMAT = 1
 DATABASE, MANIFEST, FILES = "database", "manifest.json", "attachments"
 MOST_MANIFEST = 1 << 30  # bytes; a line for each of some millions of files
@@ -180,7 +182,7 @@ def _run(program: str, *arguments: str) -> None:
         raise BackupError(f"没有找到 {program}，请安装与数据库同版本的 postgresql-client")
     secret = {"PGPASSWORD": connection.settings_dict.get("PASSWORD") or ""}
     done = subprocess.run(  # noqa: S603 - no shell; the arguments are ours
-        [found, *arguments], env=os.environ | secret, capture_output=True, text=True, check=False
+        [found, *arguments], env=env.of_child(**secret), capture_output=True, text=True, check=False
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["没有说明原因"]
@@ -321,13 +323,13 @@ def check(path: Path) -> None:
     PostgreSQL: the user may create databases. By child processes, which know no other database.
     """
     with tempfile.TemporaryDirectory(prefix="ledger-check-") as folder, _spare(folder) as url:
-        environment = os.environ | {
-            "DATABASE_URL": url,
-            "DATABASE_REPLICA_URL": "",
-            "DATA_DIR": folder,
-            "SECRET_KEY": settings.SECRET_KEY,
-            "BACKUP_DIR": "",
-        }
+        environment = env.of_child(
+            DATABASE_URL=url,
+            DATABASE_REPLICA_URL="",
+            DATA_DIR=folder,
+            SECRET_KEY=settings.SECRET_KEY,
+            BACKUP_DIR="",
+        )
         for command in (["restore", str(path)], ["verify"]):
             done = subprocess.run(  # noqa: S603 - no shell; the arguments are ours
                 [sys.executable, "manage.py", *command],

@@ -173,6 +173,11 @@ def databases(name: str, *, default_file: Path, replica_name: str) -> dict[str, 
     return found
 
 
+def of_child(**changed: str) -> dict[str, str]:
+    """The environment for a program that we start."""
+    return os.environ | changed
+
+
 def local() -> None:
     """Set the environment of `quickstart`: a demo on this machine alone, without HTTPS.
 

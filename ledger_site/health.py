@@ -1,6 +1,5 @@
 """What monitoring asks: is the process there, can the node serve, how is the whole doing."""
 
-import os
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -117,9 +116,9 @@ def _routines() -> dict[str, str]:
 def metrics(request):
     """Prometheus: what the process measured of its requests, and the state of the whole."""
     registry = REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if settings.METRICS_DIR:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry, path=settings.METRICS_DIR)
     whole = CollectorRegistry()
     whole.register(_Whole())
     text = generate_latest(registry) + generate_latest(whole)

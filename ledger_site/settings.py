@@ -37,6 +37,7 @@ BACKUP_DIR = env.folder("BACKUP_DIR") if env.text("BACKUP_DIR") else None  # Non
 BACKUPS_KEPT = env.number("BACKUPS_KEPT", default=14, lowest=1, highest=3650)
 # Whoever may read /readyz and /metrics; a proxy in front passes neither on.
 MONITOR_CIDRS = env.networks("MONITOR_CIDRS", default="127.0.0.0/8,::1/128")
+METRICS_DIR = env.text("PROMETHEUS_MULTIPROC_DIR")  # where the processes of a node meet
 LEAST_FREE = 1 << 30  # bytes on the disk of DATA_DIR, below which a node is not ready
 
 # Application
