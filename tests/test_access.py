@@ -227,6 +227,7 @@ def addresses():
 
 
 PUBLIC = {"login", "logout"}
+MONITORING = {"healthz", "readyz", "metrics"}  # by address: tests/test_health.py
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 
 
@@ -241,7 +242,7 @@ def names(resolver, namespace=""):
 
 
 def test_every_address_is_in_the_table():
-    listed = {name for name, *_ in addresses()} | PUBLIC | TECHNICAL
+    listed = {name for name, *_ in addresses()} | PUBLIC | MONITORING | TECHNICAL
 
     assert set(names(get_resolver())) == listed
 
