@@ -15,6 +15,28 @@ class Role(TextChoices):
     MANAGE = "manage", "管理"
 
 
+class ChangeKind(TextChoices):
+    """组织变动: what may become of an organization, each with a date and a document number."""
+
+    CREATE = "create", "新建"
+    RENAME = "rename", "更名"
+    RECLASSIFY = "reclassify", "调整类别"
+    MOVE = "move", "转隶"
+    MERGE = "merge", "合并"
+    SPLIT = "split", "分设"
+    UPGRADE = "upgrade", "升格"  # of another kind: 党支部 → 党总支, or back
+    CLOSE = "close", "撤销"
+    REOPEN = "reopen", "恢复"
+
+
+class ChangeRole(TextChoices):
+    """What another organization is to a change beside the one it is about."""
+
+    SOURCE = "source", "并入的"
+    PRODUCT = "product", "分设出的"
+    SUPERIOR = "superior", "原上级"
+
+
 # The ten rows of the sheet by category (领域类别), in its order; a category keeps its code when
 # an administrator renames it.
 CATEGORIES = (

@@ -9,9 +9,14 @@ from django.utils import timezone
 from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 
-from .choices import Kind, Role
+from .choices import ChangeKind, ChangeRole, Kind, Role
 from .names import initials_of
-from .querysets import AppointmentQuerySet, OrganizationQuerySet, UserQuerySet
+from .querysets import (
+    AppointmentQuerySet,
+    OrganizationQuerySet,
+    OrgChangeQuerySet,
+    UserQuerySet,
+)
 
 PLACE_IN_TREE = frozenset({"parent", "lft", "rght", "level", "tree_id"})
 
@@ -75,6 +80,8 @@ class Organization(MPTTModel):
     order = models.PositiveIntegerField("排序", default=0)
     opened_on = models.DateField("成立日期", null=True, blank=True)
     closed_on = models.DateField("撤销日期", null=True, blank=True)
+    term_started_on = models.DateField("本届起始日期", null=True, blank=True)
+    term_ends_on = models.DateField("本届届满日期", null=True, blank=True)
     parent = TreeForeignKey(
         "self",
         models.PROTECT,
@@ -91,7 +98,14 @@ class Organization(MPTTModel):
 
     class Meta:
         verbose_name = verbose_name_plural = "党组织"
-        indexes = ()  # without this line migrations miss mptt's own index on (tree_id, lft)
+        # Without a line for indexes migrations miss mptt's own one on (tree_id, lft).
+        indexes = (
+            models.Index(
+                fields=("term_ends_on",),
+                name="organization_term",
+                condition=models.Q(term_ends_on__isnull=False, closed_on=None),
+            ),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=("code",),
@@ -207,6 +221,74 @@ class FormerName(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class OrgChange(models.Model):
+    """组织变动: one change of an organization, on a date and by a document; never changed itself.
+
+    `organization` is the one it is about: made, renamed, moved, the one that results from a merger,
+    the one that was split, closed. `data` holds what changed as field → [old, new]: names, dates
+    and codes as text, `parent` and `category` as the key followed by the name.
+    """
+
+    kind = models.CharField("变动类型", max_length=12, choices=ChangeKind)
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="changes", verbose_name="党组织"
+    )
+    effective_on = models.DateField("变动日期")
+    document_number = models.CharField("文号", max_length=60, blank=True)
+    reason = models.TextField("事由", blank=True)
+    data = models.JSONField("变动内容", default=dict, blank=True)
+    undoes = models.OneToOneField(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="undone_by",
+        verbose_name="所撤回的变动",
+    )
+    at = models.DateTimeField("办理时间", default=timezone.now)
+    person_name = models.CharField("办理人", max_length=60)
+    unit_name = models.CharField("办理单位", max_length=120)
+
+    objects = OrgChangeQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "组织变动"
+        ordering = ("-pk",)
+
+    def __str__(self):
+        return f"{self.organization.name}{self.get_kind_display()}"
+
+    @property
+    def basis(self) -> str:
+        """The document and day it rests on, as a reason names them."""
+        parts = (self.document_number, f"{self.effective_on:%Y-%m-%d}")
+        return "，".join(part for part in parts if part)
+
+
+class OrgChangePart(models.Model):
+    """Another organization that took part in a change."""
+
+    change = models.ForeignKey(
+        OrgChange, models.PROTECT, related_name="parts", verbose_name="组织变动"
+    )
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="+", verbose_name="党组织"
+    )
+    role = models.CharField("在变动中", max_length=10, choices=ChangeRole)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "变动涉及的党组织"
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("change", "organization"), name="part_once_in_a_change"
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.get_role_display()}{self.organization.name}"
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):

@@ -85,6 +85,18 @@ class OrganizationQuerySet(TreeQuerySet):
         return appointments.filter(organization=OuterRef("pk"), **values)
 
 
+class OrgChangeQuerySet(QuerySet):
+    def visible_to(self, post):
+        """Changes of the post's own subtree, also those that took something out of it."""
+        if post is None:
+            return self.none()
+        units = self.model.organization.field.related_model.objects.own_and_below(post).order_by()
+        parts = self.model.parts.rel.related_model.objects.filter(
+            change=OuterRef("pk"), organization__in=units
+        )
+        return self.filter(Q(organization__in=units) | Exists(parts))
+
+
 class UserQuerySet(QuerySet):
     def kept_by(self, post):
         """Accounts that work in the post's subtree alone, and new ones: those that 管理 maintains.
