@@ -30,10 +30,10 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 from orgs.names import short_name_of
 
-from . import sight, versions
-from .choices import STANDING_STATES, CycleState, Form, Grade, State
+from . import behind, sight
+from .choices import CycleState, Form, Grade, State
 from .columns import COLUMNS, FIELDS, TARGET, Field
-from .models import Report, ReportVersion
+from .models import Report
 from .movement import FALLEN, MISSED, RISEN, Movement, lines_of
 from .querysets import EXCUSED, STEP, ancestors, from_path, successor
 from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
@@ -203,19 +203,12 @@ class _Source:
 
     @property
     def is_stored(self) -> bool:
-        """Whether the figures are those of a version that is not what stands there now."""
-        version, report = self.summary.version, self.report
-        return bool(version) and (
-            version.number != report.number or report.state not in STANDING_STATES
-        )
+        return behind.is_stored(self.summary)
 
     def rows(self, form: Form) -> Iterator[dict[str, Any]]:
         """The counted rows in the order of the tree, with what the form shows of them.
 
-        What the figures count is followed down by the digests. Where an accepted version is still
-        the one that was counted, all below it is as it was (what is accepted is frozen) and read
-        in chunks; where it is not, under a correction or after a return, the row is that of the
-        version and its subordinates are looked at in turn.
+        They are those of `behind.walk`; what is as it was is read in chunks.
         """
         report, names = self.report, _names_of(form)
         if not report.has_subordinates:
@@ -223,54 +216,20 @@ class _Source:
                 place = report.path, successor(report.path)
                 yield from self._live([place], frozenset(), names)
             return
-        if self.is_stored:
-            listed = versions.read(self.summary.version)["subordinates"]
-        else:
-            listed = versions.subordinates_of([report])[report.pk]
         excused, descended, ranges = set(excused_paths(report)), set(), []
-        for found in self._counted(report, listed, descended):
-            if isinstance(found, dict):
+        for found in behind.walk(report, behind.listed_in(self.summary), descended):
+            if found.report:
                 yield from self._live(ranges, excused - descended, names)
                 ranges = []
-                yield found
-            elif ranges and ranges[-1][1] == found[0]:  # the neighbour
-                ranges[-1] = (ranges[-1][0], found[1])
+                yield _stored_row(found.report, found.values)
+            elif ranges and ranges[-1][1] == found.start:  # the neighbour
+                ranges[-1] = (ranges[-1][0], found.end)
             else:
                 if len(ranges) == RANGES:
                     yield from self._live(ranges, excused - descended, names)
                     ranges = []
-                ranges.append(found)
+                ranges.append((found.start, found.end))
         yield from self._live(ranges, excused - descended, names)
-
-    def _counted(self, parent: Report, listed, descended) -> Iterator[tuple[str, str] | dict]:
-        """What a version counts below a report: ranges of paths, or rows from older versions."""
-        said_of = {said["code"]: said for said in listed if said["digest"]}
-        children = list(
-            Report.objects.filter(parent=parent)
-            .order_by("path")
-            .select_related("accepted_version", "entry", "category")
-            .defer("accepted_version__content", "accepted_version__totals")
-        )
-        changed = {
-            said_of[child.code]["digest"]
-            for child in children
-            if child.code in said_of and not _is_as_said(child, said_of[child.code])
-        }
-        stored = ReportVersion.objects.filter(report__parent=parent, digest__in=changed)
-        stored = {version.digest: version for version in stored}
-        for child in children:
-            said = said_of.get(child.code)
-            if said is None:
-                continue
-            if said["digest"] not in stored:
-                yield child.path, successor(child.path)
-                continue
-            content = versions.read(stored[said["digest"]])
-            if content["row"] and said["decision"]:
-                yield _stored_row(child, content["row"] | said["decision"])
-            descended.add(child.path)
-            if content["subordinates"]:
-                yield from self._counted(child, content["subordinates"], descended)
 
     def _live(self, ranges, excused, names) -> Iterator[dict[str, Any]]:
         """Rows as they are now, between these paths, without those under `excused` ones."""
@@ -342,17 +301,6 @@ class _Source:
     def name_of(self, row) -> str:
         is_single = (row["parent_id"], row["short_name"]) not in self.twice
         return row["short_name"] if is_single else row["name"]
-
-
-def _is_as_said(child: Report, said) -> bool:
-    """Whether a version's words of a direct subordinate hold now, of its row and all below it."""
-    if child.state != State.ACCEPTED or child.order_id or not child.accepted_version_id:
-        return False
-    if child.accepted_version.digest != said["digest"]:
-        return False
-    return all(
-        getattr(child.entry, name) == value for name, value in (said["decision"] or {}).items()
-    )
 
 
 def _stored_row(report: Report, values) -> dict[str, Any]:
