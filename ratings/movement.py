@@ -223,18 +223,25 @@ RATES = (
 # ---------------------------------------------------------------- the rows that are counted
 
 
-def annotated(rows, cycle: Cycle, stored: Mapping[int, str] | None = None):
-    """Rows of a cycle with what movement tells them apart by, the parts of `Row`: `before` and
-    `target` are of no meaning where there is a `reason`.
-
-    `stored` gives the reviewed grades of rows that count as an older version has them.
-    """
-    out = Q(previous__state=State.EXCUSED) | Q(previous__is_row_excused=True)
+def out_before(cycle: Cycle) -> Q:
+    """Rows of a cycle that lie under 免报 in the one before."""
+    found = Q(pk=None)
     if cycle.previous_id:
         earlier = Report.objects.of(cycle.previous_id)
         excused = earlier.filter(state=State.EXCUSED, has_subordinates=True)
         for path in excused.values_list("path", flat=True):
-            out |= below(path, "previous__")
+            found |= below(path, "previous__")
+    return found
+
+
+def annotated(rows, out: Q, stored: Mapping[int, str] | None = None):
+    """Rows with what movement tells them apart by, the parts of `Row`: `before` and `target` are
+    of no meaning where there is a `reason`.
+
+    `out` are those under 免报 in the cycle before; `stored` gives the reviewed grades of rows that
+    count as an older version has them.
+    """
+    out |= Q(previous__state=State.EXCUSED) | Q(previous__is_row_excused=True)
     decided = Q(previous__state=State.ACCEPTED) | Q(previous__order__isnull=False)
     decided &= Q(previous__entry__reviewed_grade__isnull=False)
     text = CharField()
@@ -341,7 +348,7 @@ def rows_of(
     if found.stored:
         stored = among.filter(pk__in=found.stored)
         live = among.filter(Q(pk__in=live.values("pk")) | Q(pk__in=stored.values("pk")))
-    rows = annotated(live, report.cycle, found.stored)
+    rows = annotated(live, out_before(report.cycle), found.stored)
     return rows if asked == Asked() else rows.filter(asked.condition())
 
 
@@ -427,7 +434,7 @@ def lines_of(report: Report, summary: Summary | None = None) -> list[Line]:
         return [Line(report, Movement(Counter(_key(p) for p in rows.values_list(*PARTS))))]
     listed = {said["code"]: said for said in behind.listed_in(summary)}
     units = Report.objects.filter(parent=report, code__in=listed).order_by("path")
-    units = list(annotated(units, report.cycle))
+    units = list(annotated(units, out_before(report.cycle)))
     counts = {unit.pk: Counter() for unit in units}
     for unit in units:
         decision = listed[unit.code]["decision"]
@@ -459,7 +466,7 @@ def _count_below(report, units, listed, counts) -> None:
         elif found.start not in wanted:  # the units' own rows are counted
             stored[found.report.pk] = found.values["reviewed_grade"]
     excused = [path for path in excused_paths(report) if path not in descended]
-    every = Report.objects.of(report.cycle_id)
+    every, out = Report.objects.of(report.cycle_id), out_before(report.cycle)
     live = counting(every).exclude(path__in=wanted)
     pieces = _Behind([], {}, excused)
     selections = [live.filter(pieces.places(part)) for part in _pieces(_merged(ranges), RANGES)]
@@ -467,7 +474,7 @@ def _count_below(report, units, listed, counts) -> None:
         selections.append(every.filter(pk__in=stored))
     for rows in selections:
         grouped = (
-            annotated(rows, report.cycle, stored)
+            annotated(rows, out, stored)
             .annotate(unit=Substr("path", 1, width))
             .order_by()
             .values_list("unit", *PARTS)
@@ -500,7 +507,7 @@ def keep(versions: Collection[ReportVersion]) -> None:
     counts, lacking = {pk: Counter() for pk in made}, set()
     names = ("parent", "is_rated", "is_row_excused", "has_subordinates")
     kept_below = "accepted_version__movement__counts"
-    rows = annotated(children, cycle).values_list(*names, kept_below, *PARTS)
+    rows = annotated(children, out_before(cycle)).values_list(*names, kept_below, *PARTS)
     for parent, is_rated, is_excused, has_below, kept, *parts in rows:
         if is_rated and not is_excused:
             counts[parent][_key(parts)] += 1

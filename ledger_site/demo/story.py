@@ -19,9 +19,9 @@ from ledger_site.base.reading import read
 from ledger_site.base.trail import WithoutUnit
 from orgs import services as org_services
 from orgs import tree
-from orgs.choices import Kind, Role
+from orgs.choices import ChangeKind, ChangeRole, Kind, Role
 from orgs.loading import import_organizations
-from orgs.models import Category, Organization, User
+from orgs.models import Category, Organization, OrgChange, OrgChangePart, User
 from orgs.posts import Post, posts_of, system_post
 from ratings import opening, services, workflow
 from ratings.choices import OPEN_STATES, Grade, State
@@ -119,12 +119,32 @@ def _change_organizations() -> None:
         temporary_until=timezone.localdate() + timedelta(days=180),
         opened_on=timezone.localdate(),
     )
+    _merge("430522201202", "430522201203", "白发〔2012〕6号", by=by)
     renamed = Organization.objects.get(code="430522101202")
     org_services.rename(renamed, name="青石县石桥镇双江村党支部", short_name="双江村党支部", by=by)
     offices = {PROVINCE: "省委组织部", "4311": "市委组织部", COUNTY: "县委组织部"}
     for organization in Organization.objects.filter(code__in=offices):
         organization.handling_office = offices[organization.code]
         organization.save()
+
+
+def _merge(code: str, source: str, document_number: str, *, by) -> None:
+    """One branch joins another, which is to be rated anew."""
+    organization, merged = (Organization.objects.get(code=one) for one in (code, source))
+    merged.closed_on = timezone.localdate()
+    merged.save()
+    change = OrgChange.objects.create(
+        kind=ChangeKind.MERGE,
+        organization=organization,
+        effective_on=merged.closed_on,
+        document_number=document_number,
+        reason="两村合并",
+        person_name=by.person_name,
+        unit_name=merged.parent.name,
+    )
+    OrgChangePart.objects.create(change=change, organization=merged, role=ChangeRole.SOURCE)
+    act = trail.Act("organization", merged.pk, merged.code, merged.name, document_number)
+    trail.record("close", "撤销", [act], by=by)
 
 
 def _rows(ledger: Path) -> dict[str, dict]:

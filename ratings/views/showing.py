@@ -4,14 +4,16 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
+from django.db.models import Q
 from django.urls import reverse
 
-from .. import sight, versions, workflow
+from .. import bars, movement, sight, versions, workflow
 from ..checks import Finding
-from ..choices import Form, Grade, Severity, State
+from ..choices import Form, Grade, Origin, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
 from ..forms import PART_TITLES
 from ..models import Report, ReportMove, ReportVersion
+from ..querysets import ancestors
 from ..summary import Figures, share
 
 VILLAGE_CATEGORIES = frozenset({"village", "community"})  # whose rows stand in 附件三
@@ -131,6 +133,79 @@ def split_blanks(found: Iterable[dict]) -> tuple[list[dict], list[dict]]:
     """Findings apart from the fields that are merely not filled in yet."""
     found = list(found)
     return [f for f in found if f["code"] != "blank"], [f for f in found if f["code"] == "blank"]
+
+
+# ---------------------------------------------------------------- cycles
+
+
+def before_of(report: Report) -> dict[str, Any]:
+    """The row of the cycle before, or why there is none and the rows it was made of, as
+    ratings/_former.html takes these."""
+    previous = report.previous and getattr(report.previous, "entry", None)
+    former = []
+    if report.origin in (Origin.MERGED, Origin.SPLIT):
+        rows = report.former.select_related("entry", "category", "cycle").order_by("path")
+        for row in rows:
+            values = workflow.row_of(row.entry) | {"target_grade": row.entry.target_grade}
+            is_decided = row.state == State.ACCEPTED and row.counts_row
+            former.append(
+                {
+                    "report": row,
+                    "is_decided": is_decided,
+                    "entry": row.entry,
+                    "parts": parts(row, values) if is_decided else None,
+                }
+            )
+    return {
+        "previous": previous,
+        "previous_cycle": report.previous and report.previous.cycle,
+        "former": former,
+    }
+
+
+def cycles_of(report: Report, post) -> dict[str, Any] | None:
+    """The organization's row in every cycle of which the post may see it, the oldest first, as
+    components/grade_line.html takes it; None where there is no other than this one."""
+    mine = Report.objects.visible_to(post).filter(
+        organization=report.organization_id, is_rated=True
+    )
+    linked = mine.exclude(previous=None)
+    places = list(linked.values_list("pk", "previous__cycle", "previous__path"))
+    excused = Q(pk=None)
+    for _, cycle, path in places:
+        excused |= Q(cycle=cycle, path__in=ancestors(path))
+    found = Report.objects.filter(excused, state=State.EXCUSED).values_list("cycle", "path")
+    out = [
+        pk
+        for pk, cycle, path in places
+        if any(of == cycle and path.startswith(above) for of, above in found)
+    ]
+    rows = movement.annotated(mine, Q(pk__in=out)).select_related("cycle", "parent", "entry")
+    rows = list(rows.order_by("cycle__year", "cycle__round"))
+    if len(rows) < 2:
+        return None
+    return bars.line([_in_cycle(row, post, row.pk == report.pk) for row in rows])
+
+
+def _in_cycle(row, post, is_current: bool) -> dict[str, Any]:
+    seen = sight.as_seen([row], post)[0]
+    values = seen.values or {}
+    is_decided = seen.mark in ("", sight.CORRECTING)
+    reviewed = values.get("reviewed_grade") if is_decided else None
+    if reviewed and row.cycle.previous_id:
+        told = [getattr(row, name) for name in movement.PARTS[:-1]]
+        word = movement.word(movement.row_of(*told, reviewed))
+    else:
+        word = "" if reviewed else seen.mark
+    return {
+        "cycle": row.cycle.title,
+        "url": "" if is_current else row.get_absolute_url(),
+        "declared": values.get("declared_grade") if seen.mark != sight.EXCUSED else None,
+        "reviewed": reviewed,
+        "target": values.get("target_grade") if reviewed else None,
+        "word": word,
+        "origin": row.origin_text,
+    }
 
 
 # ---------------------------------------------------------------- moves
