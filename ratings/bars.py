@@ -38,7 +38,7 @@ def line(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The grades of an organization from cycle to cycle: where each is drawn, 好 at the top.
 
     `rows` have cycle, declared and reviewed, a value of `Grade` or None; the line breaks where
-    there is none.
+    there is none, and before one that `is_apart` from the cycle before.
     """
     heights = {grade.value: TOP + STEP_HEIGHT * place for place, grade in enumerate(Grade)}
     columns = [LEFT + STEP_WIDTH * n + STEP_WIDTH // 2 for n in range(len(rows))]
@@ -52,7 +52,7 @@ def line(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return [
             {"x1": x1, "y1": heights[one[name]], "x2": x2, "y2": heights[other[name]]}
             for x1, one, x2, other in pairs
-            if one[name] and other[name]
+            if one[name] and other[name] and not other["is_apart"]
         ]
 
     width, bottom = LEFT + STEP_WIDTH * len(rows), TOP + STEP_HEIGHT * len(Grade)

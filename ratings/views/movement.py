@@ -16,7 +16,7 @@ from .. import movement as figures
 from .. import sight
 from ..choices import Grade
 from ..models import Report
-from ..movement import COLUMNS, SETS, Asked, Movement
+from ..movement import COLUMNS, SETS, UNRATED, Asked, Movement
 from .finding import own_report, visible_cycle, visible_report
 from .ledger import clean_path
 
@@ -81,6 +81,7 @@ def movement(request, pk):
                 "url": link(Asked(kind)) if count else "",
             }
             for kind, count in shown.kinds().items()
+            if count or kind != UNRATED  # only while the cycle before is still open
         ],
         "lines": [
             {

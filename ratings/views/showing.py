@@ -205,6 +205,7 @@ def _in_cycle(row, post, is_current: bool) -> dict[str, Any]:
         "target": values.get("target_grade") if reviewed else None,
         "word": word,
         "origin": row.origin_text,
+        "is_apart": bool(row.reason),
     }
 
 

@@ -528,8 +528,8 @@ def test_the_list_of_the_cycle_before_tells_what_became_of_each_row(province, tm
     with path.open("wb") as stream:
         exports.write(Form.ANNEX1_LIST, report, post, stream)
     sheet = load_workbook(path).worksheets[0]
-    told = Counter(cell.value for cell in sheet["L"][4:] if cell.value)
-    grades = Counter(cell.value for cell in sheet["K"][4:] if cell.value in Grade.labels)
+    told = Counter(cell.value for cell in sheet["L"][3:] if cell.value)
+    grades = Counter(cell.value for cell in sheet["K"][3:] if cell.value in Grade.labels)
 
     rows = [row for row in plain(root, cycle) if row[4] not in ("new", "excused")]
     gone = {"M", "S"}  # merged and split ones that were not there then
