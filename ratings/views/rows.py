@@ -176,6 +176,7 @@ def _page(request, report, form) -> dict:
         "is_for_other": report.organization_id != request.post.organization_id,
         "reviewed_by": showing.superior_name(report),
         **showing.before_of(report),
+        "score": showing.score(report, request.post),
         "superior_text": report.parent.short_name if report.parent_id else "",
     }
 

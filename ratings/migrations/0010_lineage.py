@@ -10,7 +10,7 @@ def forget(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ratings", "0008_notice_files"),
+        ("ratings", "0009_score_sheet"),
     ]
 
     operations = [
