@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce, Substr
 from . import behind
 from .choices import STANDING_STATES, CycleState, Grade, Origin, State
 from .models import Cycle, Report, ReportVersion, VersionMovement
-from .querysets import STEP, below, successor
+from .querysets import STEP, ancestors, below, successor
 from .summary import Summary, excused_paths, share, summarize
 from .versions import SEPARATOR
 
@@ -232,6 +232,24 @@ def out_before(cycle: Cycle) -> Q:
         for path in excused.values_list("path", flat=True):
             found |= below(path, "previous__")
     return found
+
+
+def out_among(rows) -> Q:
+    """The same of a few rows, of any cycles."""
+    linked = list(
+        rows.exclude(previous=None).values_list("pk", "previous__cycle", "previous__path")
+    )
+    above = Q(pk=None)
+    for _, cycle, path in linked:
+        above |= Q(cycle=cycle, path__in=ancestors(path))
+    excused = set(Report.objects.filter(above, state=State.EXCUSED).values_list("cycle", "path"))
+    return Q(
+        pk__in=[
+            pk
+            for pk, cycle, path in linked
+            if any((cycle, one) in excused for one in ancestors(path))
+        ]
+    )
 
 
 def annotated(rows, out: Q, stored: Mapping[int, str] | None = None):

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Q
 from django.urls import reverse
 
 from .. import bars, movement, scoring, sight, versions, workflow
@@ -13,7 +12,6 @@ from ..choices import Form, Grade, Origin, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
 from ..forms import PART_TITLES
 from ..models import Report, ReportMove, ReportVersion
-from ..querysets import ancestors
 from ..summary import Figures, share
 
 VILLAGE_CATEGORIES = frozenset({"village", "community"})  # whose rows stand in 附件三
@@ -183,18 +181,9 @@ def cycles_of(report: Report, post) -> dict[str, Any] | None:
     mine = Report.objects.visible_to(post).filter(
         organization=report.organization_id, is_rated=True
     )
-    linked = mine.exclude(previous=None)
-    places = list(linked.values_list("pk", "previous__cycle", "previous__path"))
-    excused = Q(pk=None)
-    for _, cycle, path in places:
-        excused |= Q(cycle=cycle, path__in=ancestors(path))
-    found = Report.objects.filter(excused, state=State.EXCUSED).values_list("cycle", "path")
-    out = [
-        pk
-        for pk, cycle, path in places
-        if any(of == cycle and path.startswith(above) for of, above in found)
-    ]
-    rows = movement.annotated(mine, Q(pk__in=out)).select_related("cycle", "parent", "entry")
+    rows = movement.annotated(mine, movement.out_among(mine)).select_related(
+        "cycle", "parent", "entry"
+    )
     rows = list(rows.order_by("cycle__year", "cycle__round"))
     if len(rows) < 2:
         return None
