@@ -238,7 +238,7 @@ class OrgChange(models.Model):
     document_number = models.CharField("文号", max_length=60)
     reason = models.TextField("说明", blank=True)
     data = models.JSONField("内容", default=dict, blank=True)  # field → [old, new]; keys of others
-    at = models.DateTimeField("办理时间", auto_now_add=True)
+    at = models.DateTimeField("办理时间", default=timezone.now)
     person_name = models.CharField("办理人", max_length=60)
     unit_name = models.CharField("办理单位", max_length=120, blank=True)
     undoes = models.OneToOneField(

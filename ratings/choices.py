@@ -19,6 +19,15 @@ OPEN_STATES = frozenset({State.DRAFT, State.RETURNED})
 STANDING_STATES = frozenset({State.SUBMITTED, State.ACCEPTED})
 
 
+class Origin(TextChoices):
+    """Why a row goes on from none of the cycle before."""
+
+    NEW = "new", "新建"
+    MERGED = "merged", "合并"
+    SPLIT = "split", "分设"
+    EXCUSED = "excused", "上期免报"
+
+
 class Grade(TextChoices):
     """定级类别, best first; nothing else is ever a grade."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 from orgs.names import short_name_of
 
-from . import sight, versions
-from .choices import STANDING_STATES, CycleState, Form, Grade, State
+from . import behind, sight
+from . import movement as moved
+from .choices import CycleState, Form, Grade, State
 from .columns import COLUMNS, FIELDS, TARGET, Field
-from .models import Report, ReportVersion
-from .movement import FALLEN, MISSED, RISEN, Movement, lines_of
+from .models import Report
+from .movement import FALLEN, MISSED, RISEN, Movement
 from .querysets import EXCUSED, STEP, ancestors, from_path, successor
 from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
 
@@ -53,7 +54,11 @@ NUMBER, TENTHS = "0", "0.0"
 CHUNK = 2000  # rows read at once
 RANGES = 200  # of paths in one query; SQLite allows no more than a thousand terms
 LISTED = 100  # names of one kind on the sheet 说明
-ABOUT = ("path", "parent_id", "name", "short_name", "order_id", "category__name")
+PIECE = 500  # rows of which the next round is looked up at once
+ABOUT = (
+    *("path", "organization_id", "parent_id", "name", "short_name", "order_id"),
+    "category__name",
+)
 LISTED_NAMES = (
     "secretary_name",
     "declared_grade",
@@ -200,22 +205,20 @@ class _Source:
     report: Report
     post: Any
     summary: Summary
+    unlisted: int = 0  # rows of the next round under units that have no line
+
+    @cached_property
+    def later(self) -> Summary | None:
+        return _later(self.report, self.post)
 
     @property
     def is_stored(self) -> bool:
-        """Whether the figures are those of a version that is not what stands there now."""
-        version, report = self.summary.version, self.report
-        return bool(version) and (
-            version.number != report.number or report.state not in STANDING_STATES
-        )
+        return behind.is_stored(self.summary)
 
     def rows(self, form: Form) -> Iterator[dict[str, Any]]:
         """The counted rows in the order of the tree, with what the form shows of them.
 
-        What the figures count is followed down by the digests. Where an accepted version is still
-        the one that was counted, all below it is as it was (what is accepted is frozen) and read
-        in chunks; where it is not, under a correction or after a return, the row is that of the
-        version and its subordinates are looked at in turn.
+        They are those of `behind.walk`; what is as it was is read in chunks.
         """
         report, names = self.report, _names_of(form)
         if not report.has_subordinates:
@@ -223,54 +226,20 @@ class _Source:
                 place = report.path, successor(report.path)
                 yield from self._live([place], frozenset(), names)
             return
-        if self.is_stored:
-            listed = versions.read(self.summary.version)["subordinates"]
-        else:
-            listed = versions.subordinates_of([report])[report.pk]
         excused, descended, ranges = set(excused_paths(report)), set(), []
-        for found in self._counted(report, listed, descended):
-            if isinstance(found, dict):
+        for found in behind.walk(report, behind.listed_in(self.summary), descended):
+            if found.report:
                 yield from self._live(ranges, excused - descended, names)
                 ranges = []
-                yield found
-            elif ranges and ranges[-1][1] == found[0]:  # the neighbour
-                ranges[-1] = (ranges[-1][0], found[1])
+                yield _stored_row(found.report, found.values)
+            elif ranges and ranges[-1][1] == found.start:  # the neighbour
+                ranges[-1] = (ranges[-1][0], found.end)
             else:
                 if len(ranges) == RANGES:
                     yield from self._live(ranges, excused - descended, names)
                     ranges = []
-                ranges.append(found)
+                ranges.append((found.start, found.end))
         yield from self._live(ranges, excused - descended, names)
-
-    def _counted(self, parent: Report, listed, descended) -> Iterator[tuple[str, str] | dict]:
-        """What a version counts below a report: ranges of paths, or rows from older versions."""
-        said_of = {said["code"]: said for said in listed if said["digest"]}
-        children = list(
-            Report.objects.filter(parent=parent)
-            .order_by("path")
-            .select_related("accepted_version", "entry", "category")
-            .defer("accepted_version__content", "accepted_version__totals")
-        )
-        changed = {
-            said_of[child.code]["digest"]
-            for child in children
-            if child.code in said_of and not _is_as_said(child, said_of[child.code])
-        }
-        stored = ReportVersion.objects.filter(report__parent=parent, digest__in=changed)
-        stored = {version.digest: version for version in stored}
-        for child in children:
-            said = said_of.get(child.code)
-            if said is None:
-                continue
-            if said["digest"] not in stored:
-                yield child.path, successor(child.path)
-                continue
-            content = versions.read(stored[said["digest"]])
-            if content["row"] and said["decision"]:
-                yield _stored_row(child, content["row"] | said["decision"])
-            descended.add(child.path)
-            if content["subordinates"]:
-                yield from self._counted(child, content["subordinates"], descended)
 
     def _live(self, ranges, excused, names) -> Iterator[dict[str, Any]]:
         """Rows as they are now, between these paths, without those under `excused` ones."""
@@ -344,17 +313,6 @@ class _Source:
         return row["short_name"] if is_single else row["name"]
 
 
-def _is_as_said(child: Report, said) -> bool:
-    """Whether a version's words of a direct subordinate hold now, of its row and all below it."""
-    if child.state != State.ACCEPTED or child.order_id or not child.accepted_version_id:
-        return False
-    if child.accepted_version.digest != said["digest"]:
-        return False
-    return all(
-        getattr(child.entry, name) == value for name, value in (said["decision"] or {}).items()
-    )
-
-
 def _stored_row(report: Report, values) -> dict[str, Any]:
     row = {name: getattr(report, name) for name in ABOUT[:-1]}
     row["category__name"] = report.category.name if report.category_id else None
@@ -414,16 +372,17 @@ def _result(of: Movement) -> list[Any]:
     ]
 
 
-def _results(report: Report, post) -> dict[int, Movement] | None:
-    """By organization: movement in the next round, by its tree; None without one that the post may
+def _later(report: Report, post) -> Summary | None:
+    """The figures of the same organization in the next round; None without one that the post may
     see the figures of."""
     later = Report.objects.visible_to(post).filter(
         organization=report.organization_id, cycle__previous=report.cycle_id
     )
-    later = later.exclude(cycle__state=CycleState.PREPARING).order_by("cycle").first()
+    later = later.exclude(cycle__state=CycleState.PREPARING).order_by("cycle")
+    later = later.select_related("cycle__previous", "parent", "category").first()
     if later is None or not (later.organization_id == post.organization_id or later.is_standing):
         return None
-    return {line.report.organization_id: line.movement for line in lines_of(later, keeps=False)}
+    return sight.figures_of(later, post)
 
 
 def _figures(figures: Figures, expected: int | str) -> list[Any]:
@@ -485,16 +444,23 @@ def _foot(report: Report) -> tuple[str, ...]:
 def _write_summary(book: Book, form: Form, source: _Source, part: _Part) -> Written:
     report, summary = source.report, source.summary
     name, title, whole = SHEETS[form][0], title_of(form, report), summary.total
-    results = _results(report, source.post)
-    all_results = sum((results or {}).values(), Movement())
-    has_result = results is not None
+    later, results = source.later, {}
+    has_result = later is not None
     units = dict(Report.objects.filter(parent=report).values_list("pk", "organization"))
     units[report.pk] = report.organization_id
+    if has_result:
+        lines = moved.lines_of(later.report, later)
+        results = {line.report.organization_id: line.movement for line in lines}
+    # Units that came since have no line here, so their rows are in no line and in no total.
+    shown = [results.pop(units[line.pk], Movement()) for line in summary.lines]
+    results_of = dict(zip((line.pk for line in summary.lines), shown, strict=True))
+    all_results = sum(shown, Movement())
+    source.unlisted = sum(results.values(), Movement()).total
 
     def of_unit(line):
         if not has_result:
             return ()
-        return _result(all_results if line is None else results.get(units[line.pk], Movement()))
+        return _result(all_results if line is None else results_of[line.pk])
 
     def of_category(line):
         if not has_result:
@@ -515,6 +481,8 @@ def _write_summary(book: Book, form: Form, source: _Source, part: _Part) -> Writ
     )
     rows = Category.sheet_rows()
     found = {line.code: line for line in by_category(summary, rows)}
+    for row in all_results.categories:  # a branch may have changed its own since
+        found.setdefault(row, Line(row, row or "未分领域", Figures()))
     lines = [found.pop(row, None) or Line(row, row, Figures()) for row in rows]
     # What is not decided yet is not known by category.
     is_known = whole.missing == 0
@@ -539,7 +507,7 @@ def _write_summary(book: Book, form: Form, source: _Source, part: _Part) -> Writ
 # ---------------------------------------------------------------- rows
 
 
-def _list_columns() -> tuple[Column, ...]:
+def _list_columns(*, has_result: bool) -> tuple[Column, ...]:
     def grade(*heads):
         return Column(heads, 10, choices=tuple(Grade.labels))
 
@@ -554,12 +522,13 @@ def _list_columns() -> tuple[Column, ...]:
         grade("晋位升级目标"),
         Column(("整改时限",), 18),
         Column(("整改责任人",), 14),
+        *((grade(RESULT, "审核"), Column((RESULT, "结果"), 18)) if has_result else ()),
         Column(("备注",), 44, is_left=True),
     )
 
 
 def _list_rows(source: _Source, part: _Part) -> Iterator[Row]:
-    for number, row in enumerate(part, 1):
+    for number, (row, result) in enumerate(_with_results(source, part), 1):
         said = []
         if row["reviewed_grade"] != row["declared_grade"] and row["review_reason"]:
             said.append(f"审核说明：{row['review_reason']}")
@@ -572,14 +541,36 @@ def _list_rows(source: _Source, part: _Part) -> Iterator[Row]:
                 source.name_of(row),
                 row["category__name"] or "",
                 *(_field(name).show(row[name]) for name in LISTED_NAMES),
+                *result,
                 "；".join(said),
             ]
         )
 
 
+def _with_results(source: _Source, part: _Part) -> Iterator[tuple[dict, Sequence[str]]]:
+    """Each row with its result columns: the grade of the next round and what it is beside this
+    one's; blank where it is not decided there yet, or not in sight."""
+    later, rows = source.later, iter(part)
+    while some := list(islice(rows, PIECE)):
+        if later is None:
+            yield from ((row, ()) for row in some)
+            continue
+        counted_there = moved.rows_of(later.report, summary=later)
+        found = {
+            organization: moved.row_of(*values)
+            for organization, *values in counted_there.filter(
+                organization__in=[row["organization_id"] for row in some]
+            ).values_list("organization", *moved.PARTS)
+        }
+        for row in some:
+            of = found.get(row["organization_id"])
+            yield row, (Grade(of.now).label, moved.word(of)) if of else ("", "")
+
+
 def _write_list(book: Book, form: Form, source: _Source, part: _Part) -> Written:
     unit = part.unit
-    skeleton = sheets.Form(SHEETS[form][0], title_of(form, unit), _list_columns(), _foot(unit))
+    columns = _list_columns(has_result=source.later is not None)
+    skeleton = sheets.Form(SHEETS[form][0], title_of(form, unit), columns, _foot(unit))
     return book.add(skeleton, _list_rows(source, part))
 
 
@@ -763,7 +754,7 @@ def _notes(form: Form, source: _Source, part: _Part, written: Written) -> Iterat
         "党支部总数为纳入定级的党组织，不含免报；已定级数为上级已审核通过的；"
         "定级情况按上级审核的等次统计，不是申报的等次",
     )
-    yield from _form_notes(form, written)
+    yield from _form_notes(form, source, written)
     yield from _lists(source)
     if part.stored_count:
         yield (
@@ -795,12 +786,20 @@ def _basis(source: _Source) -> str:
     return f"{summary.basis.value}：{said}"
 
 
-def _form_notes(form: Form, written: Written) -> Iterator[tuple[str, str]]:
-    if form == Form.ANNEX1:
+def _form_notes(form: Form, source: _Source, written: Written) -> Iterator[tuple[str, str]]:
+    if form == Form.ANNEX1 and source.later:
+        unlisted = f"；下一批次新增单位的{source.unlisted}个未列入" if source.unlisted else ""
         yield (
             RESULT,
-            "有下一批次时列出：下一批次已审核通过的，按其组织关系统计；晋位率为晋位数除以本批次不是“好”的",
+            "下一批次已审核通过的，按其组织关系统计；晋位率为晋位数除以两批次可比、本批次不是“好”的"
+            + unlisted,
         )
+    if form == Form.ANNEX1_LIST and source.later:
+        yield (
+            RESULT,
+            "下一批次的审核等次和结果；空白的是下一批次还没有审核通过，或者已不在本单位之下",
+        )
+    if form == Form.ANNEX1:
         yield (
             "占比",
             "以已定级数为分母，逐项四舍五入，保留一位小数；各项分别取舍，相加不一定等于100；"

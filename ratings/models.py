@@ -18,6 +18,7 @@ from .choices import (
     Grade,
     Occasion,
     Opinion,
+    Origin,
     State,
     UploadState,
     Venue,
@@ -58,6 +59,8 @@ class Cycle(models.Model):
         "每级提前天数", default=7, help_text="每低一级，上报截止日提前的天数"
     )
     opened_on = models.DateField("开始日期", null=True, blank=True)
+    # Changes of organizations since then part their rows from those of this cycle.
+    opened_at = models.DateTimeField("开始时间", null=True, editable=False)
     closed_on = models.DateField("关闭日期", null=True, blank=True)
 
     objects = CycleQuerySet.as_manager()
@@ -141,6 +144,11 @@ class Report(models.Model):
         related_name="next",
         db_index=False,
         verbose_name="上一批次的报送件",
+    )
+    origin = models.CharField("来源", max_length=10, choices=Origin, blank=True)
+    origin_text = models.TextField("来源说明", blank=True)
+    former = models.ManyToManyField(
+        "self", symmetrical=False, related_name="later", verbose_name="合并、分设前的报送件"
     )
     path = models.CharField("层级码", max_length=64)  # four digits a step
     code = models.CharField("代码", max_length=24)
@@ -665,8 +673,8 @@ class Objection(models.Model):
 
 
 class VersionMovement(models.Model):
-    """Movement of the rows below a report since the cycle before, counted once for a version that
-    a superior has accepted: what is below it is frozen as it is."""
+    """Movement of the rows below a report since the cycle before, as a version of it counts them:
+    kept with the version, so that no page counts them."""
 
     version = models.OneToOneField(
         ReportVersion,
@@ -675,7 +683,9 @@ class VersionMovement(models.Model):
         related_name="movement",
         verbose_name="上报版本",
     )
-    counts = models.JSONField("行数", default=dict)  # 领域|上期审核|上期目标|本期审核 → rows
+    counts = models.JSONField(
+        "行数", default=dict
+    )  # 领域|不可比的原因|上期审核|上期目标|本期审核 → rows
 
     class Meta:
         verbose_name = verbose_name_plural = "等次变动"

@@ -14,7 +14,7 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs import tree
 from orgs.models import Organization
 
-from . import movement
+from . import lineage, movement
 from .choices import CycleState, State
 from .columns import REPORTED
 from .models import Cycle, LedgerEntry, Report, ScoreSheet
@@ -76,9 +76,9 @@ def create_and_open(year: int, round: int, *, previous: Cycle | None, by) -> Cyc
 def open_cycle(cycle: Cycle, *, by, tell: Tell = untold) -> Cycle:
     """Open a prepared cycle: copy the tree of every rated organization and of all above them.
 
-    A fixed number of statements, whatever the size of the tree. Rows of the previous cycle are
-    linked by organization, and their facts proposed, marked as prefilled; grades and measures
-    never are.
+    A fixed number of statements, whatever the size of the tree. Rows go on from those of the
+    previous cycle as `lineage` says, and the facts of these are proposed, marked as prefilled;
+    grades and measures never are.
     Raises `TransitionRefused` where it is not in preparation or nothing is in scope.
     """
     tell("划定范围", 0, PHASES)
@@ -87,7 +87,7 @@ def open_cycle(cycle: Cycle, *, by, tell: Tell = untold) -> Cycle:
     if cycle.state != CycleState.PREPARING:
         raise TransitionRefused(f"批次{cycle.get_state_display()}，不能再次开始")
     today = timezone.localdate()
-    cycle.state, cycle.opened_on = CycleState.OPEN, today
+    cycle.state, cycle.opened_on, cycle.opened_at = CycleState.OPEN, today, timezone.now()
     cycle.final_due_on = cycle.final_due_on or today + timedelta(days=DAYS_TO_REPORT)
     cycle.save()
     _draw_up(cycle)
@@ -96,6 +96,7 @@ def open_cycle(cycle: Cycle, *, by, tell: Tell = untold) -> Cycle:
     count = _copy_reports(cycle)
     if not count:
         raise TransitionRefused("没有纳入定级的党组织，不能开始批次；请先导入组织并标记纳入定级")
+    lineage.link(cycle)
     tell("建立台账行", 2, PHASES)
     _copy_rows(cycle)
     with connection.cursor() as cursor:
@@ -133,18 +134,26 @@ REPORTS = """
 INSERT INTO ratings_report (
   id, cycle_id, organization_id, parent_id, previous_id, path, code, name, short_name, kind,
   category_id, is_rated, has_subordinates, rated_count, below_due_on, state, token, number,
-  was_returned, is_row_excused, excuse_reason)
-SELECT s.report_id, %s, o.id, above.report_id, before.id, s.path, o.code, o.name, o.short_name,
+  was_returned, is_row_excused, excuse_reason, origin, origin_text)
+SELECT s.report_id, %s, o.id, above.report_id,
+  CASE WHEN NOT {excused} THEN before.id END, s.path, o.code, o.name, o.short_name,
   o.kind, o.category_id, s.own = 1, s.below > 0, s.below, CASE s.level {due} END, 'draft', 0, 0,
-  FALSE, FALSE, ''
+  FALSE, FALSE, '',
+  CASE WHEN earlier.id IS NULL THEN '' WHEN before.id IS NULL THEN 'new'
+    WHEN {excused} THEN 'excused' ELSE '' END,
+  CASE WHEN earlier.id IS NULL THEN ''
+    WHEN before.id IS NULL AND o.opened_on >= earlier.opened_on THEN '新建'
+    WHEN before.id IS NULL THEN '上期未纳入'
+    WHEN {excused} THEN '上期免报：' || before.excuse_reason ELSE '' END
   FROM scope s
   JOIN orgs_organization o ON o.id = s.id
   LEFT JOIN scope above ON above.id = s.parent_id
+  LEFT JOIN ratings_cycle earlier ON earlier.id = %s
   LEFT JOIN ratings_report before
-    ON before.cycle_id = %s AND before.organization_id = s.id
-   AND NOT before.is_row_excused AND before.state <> 'excused'
+    ON before.cycle_id = earlier.id AND before.organization_id = s.id
  ORDER BY s.path
 """
+EXCUSED = "(before.is_row_excused OR before.state = 'excused')"
 
 
 def _draw_up(cycle: Cycle) -> None:
@@ -185,7 +194,7 @@ def _copy_reports(cycle: Cycle) -> int:
     for level in range(tree.MAX_DEPTH + 1):
         params += level, connection.ops.adapt_datefield_value(due_on(cycle, level))
     with connection.cursor() as cursor:
-        cursor.execute(REPORTS.format(due=due), [*params, cycle.previous_id])
+        cursor.execute(REPORTS.format(due=due, excused=EXCUSED), [*params, cycle.previous_id])
         return cursor.rowcount
 
 
@@ -247,7 +256,7 @@ def close_cycle(cycle: Cycle, *, by) -> Cycle:
         )
     cycle.state, cycle.closed_on = CycleState.CLOSED, timezone.localdate()
     cycle.save()
-    movement.forget(cycle)
+    movement.keep_again(cycle)
     trail.record("close_cycle", "关闭批次", [_act(cycle)], by=by)
     return cycle
 

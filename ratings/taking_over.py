@@ -22,14 +22,16 @@ from orgs.models import Organization, OrgChange
 from orgs.posts import Post, system_post
 from orgs.tree import StructureError
 
-from . import opening, workflow
-from .choices import State
+from . import lineage, opening, workflow
+from .choices import Origin, State
 from .models import Cycle, LedgerEntry, Report, Takeover
 from .querysets import STEP, ancestors, from_path, successor
 
 # ---------------------------------------------------------------- noting and trying
 
 
+# What has another row of the cycle before afterwards, or none.
+LINEAGE = {ChangeKind.CREATE, ChangeKind.REOPEN, ChangeKind.MERGE, ChangeKind.SPLIT}
 MOST_AT_ONCE = 2000  # changes of a table, each taken over by itself, some minutes for all
 
 
@@ -140,6 +142,8 @@ class _TakingOver:
             raise TransitionRefused(f"“{self.cycle}”{self.cycle.get_state_display()}")
         self._check_earlier()
         getattr(self, f"_{self.change.kind}")(self.change.organization)
+        if self.change.kind in LINEAGE:
+            lineage.link(self.cycle, _units(self.change))
         done = trail.Act(
             "cycle", self.cycle.pk, self.cycle.label, self.cycle.title, str(self.change)
         )
@@ -182,12 +186,14 @@ class _TakingOver:
         self._set_aside(organization)
 
     def _merge(self, result) -> None:
-        names = [part.short_name for part in self._parts(PartRole.SOURCE)]
+        sources = self._parts(PartRole.SOURCE)
+        names = [part.short_name for part in sources]
         self.reason = f"合并入“{result.short_name}”（{self.change.document_number}）"
         self._place(result)
         self._move_along()
-        for part in self._parts(PartRole.SOURCE):
+        for part in sources:
             self._set_aside(part)
+        self._say_origin(result, Origin.MERGED, f"由{'、'.join(names)}合并", sources)
         if not self.change.data["made"]:
             self.reason = f"{'、'.join(names)}并入（{self.change.document_number}），须重新定级"
             self._renew(result)
@@ -199,6 +205,8 @@ class _TakingOver:
         for product in products:
             self._place(product)
             self._renew(product)
+            text = f"由{source.short_name}分设"
+            self._say_origin(product, Origin.SPLIT, text, [source])
         self._move_along()
         self.reason = f"分设出{names}（{self.change.document_number}）"
         if source.closed_on:
@@ -386,6 +394,15 @@ class _TakingOver:
                 was_returned=bool(report.number),
             )
 
+    def _say_origin(self, organization, origin: Origin, text: str, old: list[Organization]) -> None:
+        """What it was made of, with the rows of this cycle; those of the one before `lineage`
+        adds."""
+        report = self._report(organization)
+        if report is None:
+            return
+        Report.objects.filter(pk=report.pk).update(origin=origin, origin_text=text)
+        report.former.add(*Report.objects.of(self.cycle).filter(organization__in=old))
+
     def _forget_decision(self, report: Report) -> None:
         LedgerEntry.objects.filter(report=report).update(
             reviewed_grade=None, review_reason="", target_grade=None, target_reason=""
@@ -418,19 +435,3 @@ def describe(change: OrgChange) -> list[tuple[str, list[str]]]:
         said = f"暂不能纳入：{takeover.refusal}" if takeover.refusal else "立即纳入"
         sections.append((f"批次“{takeover.cycle}”", [said, *changes.named(lines)]))
     return sections
-
-
-def forerunners(report: Report) -> list[Report]:
-    """The reports of this cycle whose organizations were merged into this one or split for it: its
-    origin, which its unit and superior are shown."""
-    merged = OrgChange.objects.filter(kind=ChangeKind.MERGE, organization=report.organization_id)
-    split = OrgChange.objects.filter(
-        kind=ChangeKind.SPLIT,
-        parts__organization=report.organization_id,
-        parts__role=PartRole.PRODUCT,
-    )
-    taken = {"takeovers__cycle": report.cycle_id, "takeovers__done_at__isnull": False}
-    units = set(merged.filter(**taken).values_list("parts__organization", flat=True))
-    units |= set(split.filter(**taken).values_list("organization", flat=True))
-    found = Report.objects.of(report.cycle_id).filter(organization__in=units - {None})
-    return list(found.select_related("entry").order_by("path"))

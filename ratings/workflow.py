@@ -28,7 +28,7 @@ from orgs.choices import Role
 from orgs.models import Appointment, Organization
 from orgs.posts import Post, system_post
 
-from . import columns, versions
+from . import columns, movement, versions
 from .checks import Context, Finding, check_decision, check_row, open_explanations
 from .choices import OPEN_STATES, Grade, Severity
 from .choices import State as S
@@ -633,7 +633,9 @@ def _store_submission(steps, is_import) -> None:
     reports = [step.report for step in steps]
     explained = [r.entry for r in reports if r.counts_row] if is_import else []
     write_entries(explained, ["explanations"])
-    for step, version in zip(steps, versions.make_versions(reports), strict=True):
+    made = versions.make_versions(reports)
+    movement.keep(made)
+    for step, version in zip(steps, made, strict=True):
         step.number = version.number
 
 

@@ -16,8 +16,8 @@ from orgs import tree
 from orgs.choices import Role
 from orgs.models import Organization, User
 from orgs.posts import posts_of
-from ratings import workflow
-from ratings.choices import CycleState, Grade, State
+from ratings import movement, workflow
+from ratings.choices import CycleState, Grade, Origin, State
 from ratings.columns import FIELDS
 from ratings.models import (
     Cycle,
@@ -262,9 +262,9 @@ def test_city_and_province_have_figures_and_something_to_decide():
         figures[code] = (summary.basis, summary.total.expected, summary.total.total)
 
     assert figures == {
-        "43": (Basis.REVIEWING, 64, 12),
+        "43": (Basis.REVIEWING, 63, 11),
         "4311": (Basis.REVIEWING, 49, 13),
-        "4305": (Basis.REPORTED, 9, 9),
+        "4305": (Basis.REPORTED, 8, 8),
     }
     for code in ("43", "4311", "431127", TUSHI):
         assert report(code).children.filter(state=State.SUBMITTED).exists()
@@ -296,3 +296,14 @@ def test_a_branch_is_marked_grades_are_public_and_the_notice_is_read_by_some():
     read = set(NoticeReading.objects.values_list("report__code", flat=True))
     assert {"43", "4311", "431127", TUSHI} <= read
     assert f"{TUSHI}242" not in read
+
+
+def test_two_villages_merged_since_the_cycle_before_are_rated_anew():
+    merged = report("430522201202")
+
+    assert (merged.previous, merged.origin) == (None, Origin.MERGED)
+    assert merged.origin_text == "由大坪村党支部、岩口村党支部合并"
+    assert [row.code for row in merged.former.order_by("path")] == ["430522201202", "430522201203"]
+    figures = movement.of(report("43"))
+    assert (figures.compared, figures.count("merged")) == (10, 1)
+    assert all(figures.count(kind) for kind in ("risen", "kept", "fallen", "missed"))

@@ -82,6 +82,14 @@ def next_key(model, number: str) -> str:
     return f"COALESCE(({taken}), 0) + {number}"
 
 
+def joined(value: str, separator: str, order: str) -> str:
+    """SQL that joins the texts of a group in an order; SQLite, which knows no order there before
+    3.44, takes them as they come, so that the rows must come in it."""
+    if connection.vendor == "postgresql":
+        return f"STRING_AGG({value}, '{separator}' ORDER BY {order})"
+    return f"GROUP_CONCAT({value}, '{separator}')"
+
+
 ANALYZED_FROM = 1000  # rows; what is smaller is not worth it
 
 

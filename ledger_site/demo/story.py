@@ -14,11 +14,10 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.utils import timezone
 
-from ledger_site.base import trail
 from ledger_site.base.reading import read
 from ledger_site.base.trail import WithoutUnit
+from orgs import changes, tree
 from orgs import services as org_services
-from orgs import tree
 from orgs.choices import Kind, Role
 from orgs.loading import import_organizations
 from orgs.models import Category, Organization, User
@@ -120,12 +119,20 @@ def _change_organizations() -> None:
         temporary_until=timezone.localdate() + timedelta(days=180),
         opened_on=timezone.localdate(),
     )
+    _merge("430522201202", "430522201203", "白发〔2012〕6号", by=by)
     renamed = Organization.objects.get(code="430522101202")
     org_services.rename(renamed, name="青石县石桥镇双江村党支部", short_name="双江村党支部", by=by)
     offices = {PROVINCE: "省委组织部", "4311": "市委组织部", COUNTY: "县委组织部"}
     for organization in Organization.objects.filter(code__in=offices):
         organization.handling_office = offices[organization.code]
         organization.save()
+
+
+def _merge(code: str, source: str, document_number: str, *, by) -> None:
+    """One branch joins another, which is to be rated anew."""
+    into, merged = (Organization.objects.get(code=one) for one in (code, source))
+    ground = changes.Ground(timezone.localdate(), document_number, "两村合并")
+    changes.merge([into, merged], into=into, ground=ground, by=by)
 
 
 def _rows(ledger: Path) -> dict[str, dict]:
@@ -332,12 +339,8 @@ class _Story:
     def _merged(self) -> Iterator[Moment]:
         """老屋场村党支部 joins that of 土市村: closed in the tree, 免报 in the cycle."""
         yield -18, 9
-        merged = Organization.objects.get(code="431127107205")
-        merged.closed_on = timezone.localdate()
-        merged.save()
-        act = trail.Act("organization", merged.pk, merged.code, merged.name, "蓝土发〔2012〕21号")
-        trail.record("close", "撤销", [act], by=self.people.reviewing[TOWNSHIP])
-        self.move("excuse", merged.code, reason="合并入土市村党支部（蓝土发〔2012〕21号）")
+        admin = self.people.post("admin", PROVINCE)
+        _merge("431127107802", "431127107205", "蓝土发〔2012〕21号", by=admin)
 
     # 土市乡 is in the middle of its work, its branches some days late.
 

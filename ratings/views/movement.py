@@ -1,18 +1,22 @@
 """晋位: how grades moved since the cycle before, and the rows behind each figure."""
 
+from dataclasses import asdict
 from urllib.parse import urlencode
 
+from django.db.models import Q
 from django.http import Http404
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from ledger_site.base.paging import page_of
+from ledger_site.base.paging import whole as whole_number
 
 from .. import movement as figures
+from .. import sight
 from ..choices import Grade
 from ..models import Report
-from ..movement import KINDS, Movement
+from ..movement import COLUMNS, SETS, UNRATED, Asked, Movement
 from .finding import own_report, visible_cycle, visible_report
 from .ledger import clean_path
 
@@ -37,14 +41,20 @@ def _report(request, pk) -> Report:
 @require_safe
 def movement(request, pk):
     report = _report(request, pk)
-    lines = figures.lines_of(report)
+    summary = sight.figures_of(report, request.post)
+    lines = figures.lines_of(report, summary) if summary else []
     whole = sum((line.movement for line in lines), Movement())
-    category = request.GET.get("category", "")
-    shown = whole.of(category) if category else whole
+    category = request.GET.get("category")
+    if category is not None and category not in whole.categories:
+        raise Http404
+    shown = whole if category is None else whole.of(category)
     address = reverse("ratings:movement_rows", args=[report.pk])
 
-    def link(**asked):
-        return f"{address}?{urlencode(asked | ({'category': category} if category else {}))}"
+    def link(asked: Asked, unit: int | None = None) -> str:
+        query = {name: value for name, value in asdict(asked).items() if value}
+        if category is not None:
+            query["category"] = category
+        return f"{address}?{urlencode(query | ({'unit': unit} if unit else {}))}"
 
     visible = set(
         Report.objects.visible_to(request.post)
@@ -55,31 +65,56 @@ def movement(request, pk):
         "report": report,
         "cycle": report.cycle,
         "previous": report.cycle.previous,
+        "basis": summary and summary.basis.value,
         "is_own": report.organization_id == request.post.organization_id,
         "category": category,
         "categories": whole.categories,
         "total": shown,
         "grades": Grade.labels,
         "matrix": _matrix(shown, link),
-        "rates": shown.rates(),
+        "rates": _rates(shown, link),
         "kinds": [
-            {"label": label, "count": shown.kinds()[kind], "unit": "个", "url": link(kind=kind)}
-            for kind, label in KINDS.items()
+            {
+                "label": SETS[kind][0],
+                "count": count,
+                "unit": "个",
+                "url": link(Asked(kind)) if count else "",
+            }
+            for kind, count in shown.kinds().items()
+            if count or kind != UNRATED  # only while the cycle before is still open
         ],
         "lines": [
             {
                 "report": line.report,
                 "has_page": line.report.pk in visible and line.report.pk != report.pk,
-                "movement": of,
-                "kinds": list(of.kinds().values()),
-                "rates": of.rates(),
+                "counts": [
+                    {"count": count, "url": link(Asked(kind), line.report.pk) if count else ""}
+                    for kind in ("", *COLUMNS)
+                    for count in [of.count(kind)]
+                ],
+                "rates": _rates(of, link, line.report.pk),
             }
             for line in lines
-            for of in [line.movement.of(category) if category else line.movement]
+            for of in [line.movement if category is None else line.movement.of(category)]
         ],
-        "kind_labels": list(KINDS.values()),
+        "labels": [SETS[kind][0] for kind in COLUMNS],
     }
     return render(request, "ratings/movement.html", context)
+
+
+def _rates(of: Movement, link, unit: int | None = None) -> list[dict]:
+    return [
+        {
+            "name": rate.name,
+            "meaning": rate.meaning,
+            "percent": rate.percent,
+            "count": rate.count,
+            "whole": rate.whole,
+            "count_url": link(rate.part, unit) if rate.count else "",
+            "whole_url": link(rate.base, unit) if rate.whole else "",
+        }
+        for rate in of.rates()
+    ]
 
 
 def _matrix(of: Movement, link) -> list[dict]:
@@ -89,13 +124,14 @@ def _matrix(of: Movement, link) -> list[dict]:
         cells = [
             {
                 "count": count,
-                "url": link(before=before.value, now=now.value) if count else "",
+                "url": link(Asked(before=before.value, now=now.value)) if count else "",
                 "shade": -(-SHADES * count // whole) if count else 0,
                 "kind": figures.kind_of(before.value, now.value),
             }
             for now, count in nows.items()
         ]
-        rows.append({"label": before.label, "cells": cells, "total": whole})
+        url = link(Asked(before=before.value)) if whole else ""
+        rows.append({"label": before.label, "cells": cells, "total": whole, "url": url})
     return rows
 
 
@@ -103,30 +139,44 @@ def _matrix(of: Movement, link) -> list[dict]:
 def movement_rows(request, pk):
     """The rows that a figure counts."""
     report = _report(request, pk)
-    asked = {name: request.GET.get(name, "") for name in ("before", "now", "kind", "category")}
-    for name, known in (("before", Grade.values), ("now", Grade.values), ("kind", KINDS)):
-        if asked[name] and asked[name] not in known:
-            raise Http404
+    summary = sight.figures_of(report, request.post)
+    if summary is None:
+        raise Http404
+    asked, unit = _asked(request.GET), None
+    if "unit" in request.GET:
+        of_report = Q(parent=report.pk) if report.has_subordinates else Q(pk=report.pk)
+        units = Report.objects.visible_to(request.post).filter(of_report)
+        unit = get_object_or_404(units, pk=whole_number(request.GET["unit"]))
     visible = Report.objects.visible_in(report.cycle, request.post)
-    rows = figures.chosen(figures.rows_of(report, visible), **asked)
-    rows = rows.select_related("parent", "entry", "previous__entry")
+    rows = figures.rows_of(
+        report, asked, unit=unit.path if unit else "", among=visible, summary=summary
+    )
+    rows = rows.select_related("parent")
     page = page_of(rows, request.GET, key="path", clean=clean_path)
+    told = figures.outcomes(page.rows)
     context = {
         "report": report,
         "cycle": report.cycle,
-        "title": _title(asked),
-        "rows": page.rows,
+        "unit": unit,
+        "title": asked.label,
+        "rows": [
+            {"report": row, "of": told[row.pk], "word": figures.word(told[row.pk])}
+            for row in page.rows
+        ],
         "pages": page.links,
     }
     return render(request, "ratings/movement_rows.html", context)
 
 
-def _title(asked) -> str:
-    said = [asked["category"]] if asked["category"] else []
-    if asked["kind"]:
-        said.append(KINDS[asked["kind"]])
-    if asked["before"]:
-        said.append(f"上期{Grade(asked['before']).label}")
-    if asked["now"]:
-        said.append(f"本期{Grade(asked['now']).label}")
-    return "、".join(said) or "全部"
+def _asked(params) -> Asked:
+    """What an address asks for; raises `Http404` for what is no figure."""
+    asked = Asked(
+        params.get("kind", ""),
+        params.get("before", ""),
+        params.get("now", ""),
+        params.get("category"),
+    )
+    known = ((asked.kind, SETS), (asked.before, Grade.values), (asked.now, Grade.values))
+    if any(value and value not in values for value, values in known):
+        raise Http404
+    return asked

@@ -90,6 +90,8 @@ def report(request, pk):
             "accept_label": workflow.label_of("accept", report),
             "moves": showing.moves_of(report, post)[:5],
             "version": _newest(report, post),
+            "former": showing.before_of(report)["former"] if has_row else [],
+            "line": showing.cycles_of(report, post) if report.is_rated else None,
         },
     )
 

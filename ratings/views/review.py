@@ -293,7 +293,8 @@ def _page(request, report, form, refusal="") -> dict:
     row = workflow.row_of(report.entry) if has_row else None
     if has_row:
         row |= {"target_grade": report.entry.target_grade}
-    previous = report.previous and getattr(report.previous, "entry", None)
+    before = showing.before_of(report)
+    previous = before["previous"]
     earlier, following = _neighbours(post, report)
     is_waiting = report.state == State.SUBMITTED
     figures = sight.figures_of(report, post) if report.has_subordinates else None
@@ -307,8 +308,7 @@ def _page(request, report, form, refusal="") -> dict:
         "parts": showing.parts(report, row) if has_row else None,
         "findings": showing.findings(report) if has_row else [],
         "changes": showing.between_versions(report) if is_waiting else None,
-        "previous": previous,
-        "previous_cycle": report.previous and report.previous.cycle,
+        **before,
         "previous_changes": changes(workflow.row_of(previous), row) if previous and has_row else [],
         "given": Grade(report.entry.given_grade) if has_row and report.entry.given_grade else None,
         "is_same_person": is_waiting

@@ -163,7 +163,6 @@ def _page(request, report, form) -> dict:
         shown = [name for name in names if _has(form, name, sheet)]
         fields = [_field(form, name, by_field.get(name, [])) for name in shown]
         parts.append({"title": title, "fields": fields})
-    previous = report.previous and getattr(report.previous, "entry", None)
     return {
         "report": report,
         "form": form,
@@ -176,8 +175,7 @@ def _page(request, report, form) -> dict:
         "returned": returned,
         "is_for_other": report.organization_id != request.post.organization_id,
         "reviewed_by": showing.superior_name(report),
-        "previous": previous,
-        "previous_cycle": report.previous and report.previous.cycle,
+        **showing.before_of(report),
         "score": showing.score(report, request.post),
         "superior_text": report.parent.short_name if report.parent_id else "",
     }

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.urls import reverse
 
-from .. import scoring, sight, versions, workflow
+from .. import bars, movement, scoring, sight, versions, workflow
 from ..checks import Finding
-from ..choices import Form, Grade, Severity, State
+from ..choices import Form, Grade, Origin, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
 from ..forms import PART_TITLES
 from ..models import Report, ReportMove, ReportVersion
@@ -144,6 +144,73 @@ def split_blanks(found: Iterable[dict]) -> tuple[list[dict], list[dict]]:
     """Findings apart from the fields that are merely not filled in yet."""
     found = list(found)
     return [f for f in found if f["code"] != "blank"], [f for f in found if f["code"] == "blank"]
+
+
+# ---------------------------------------------------------------- cycles
+
+
+def before_of(report: Report) -> dict[str, Any]:
+    """The row of the cycle before, or why there is none and the rows it was made of, as
+    ratings/_former.html takes these."""
+    previous = report.previous and getattr(report.previous, "entry", None)
+    former = []
+    if report.origin in (Origin.MERGED, Origin.SPLIT):
+        rows = report.former.filter(entry__isnull=False)
+        rows = rows.select_related("entry", "category", "cycle").order_by("-cycle", "path")
+        for row in rows:
+            values = workflow.row_of(row.entry) | {"target_grade": row.entry.target_grade}
+            is_decided = row.state == State.ACCEPTED and row.counts_row
+            is_now = row.cycle_id == report.cycle_id  # set aside by the change itself
+            former.append(
+                {
+                    "report": row,
+                    "is_decided": is_decided,
+                    "entry": row.entry,
+                    "parts": parts(row, values) if is_decided or is_now else None,
+                }
+            )
+    return {
+        "previous": previous,
+        "previous_cycle": report.previous and report.previous.cycle,
+        "former": former,
+    }
+
+
+def cycles_of(report: Report, post) -> dict[str, Any] | None:
+    """The organization's row in every cycle of which the post may see it, the oldest first, as
+    components/grade_line.html takes it; None where there is no other than this one."""
+    mine = Report.objects.visible_to(post).filter(
+        organization=report.organization_id, is_rated=True
+    )
+    rows = movement.annotated(mine, movement.out_among(mine)).select_related(
+        "cycle", "parent", "entry"
+    )
+    rows = list(rows.order_by("cycle__year", "cycle__round"))
+    if len(rows) < 2:
+        return None
+    return bars.line([_in_cycle(row, post, row.pk == report.pk) for row in rows])
+
+
+def _in_cycle(row, post, is_current: bool) -> dict[str, Any]:
+    seen = sight.as_seen([row], post)[0]
+    values = seen.values or {}
+    is_decided = seen.mark in ("", sight.CORRECTING)
+    reviewed = values.get("reviewed_grade") if is_decided else None
+    if reviewed and row.cycle.previous_id:
+        told = [getattr(row, name) for name in movement.PARTS[:-1]]
+        word = movement.word(movement.row_of(*told, reviewed))
+    else:
+        word = "" if reviewed else seen.mark
+    return {
+        "cycle": row.cycle.title,
+        "url": "" if is_current else row.get_absolute_url(),
+        "declared": values.get("declared_grade") if seen.mark != sight.EXCUSED else None,
+        "reviewed": reviewed,
+        "target": values.get("target_grade") if reviewed else None,
+        "word": word,
+        "origin": row.origin_text,
+        "is_apart": bool(row.reason),
+    }
 
 
 # ---------------------------------------------------------------- moves

@@ -1,18 +1,26 @@
 """Movement between two cycles, held against a plain recount of the rows."""
 
+import json
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 
 import pytest
+from django.core.management import call_command
 from django.urls import reverse
 from openpyxl import load_workbook
 
-from orgs.choices import Kind
-from ratings import exports, movement, workflow
-from ratings.choices import CycleState, Form, Grade, State
+from ledger_site.base.trail import WithoutUnit
+from orgs import services, tree
+from orgs.choices import ChangeKind, Kind, PartRole
+from orgs.models import Category, OrgChange, OrgChangePart
+from ratings import exports, movement, opening, workflow
+from ratings import services as services_of_ratings
+from ratings.choices import CycleState, Form, Grade, Origin, State
 from ratings.models import Cycle, LedgerEntry, Report, VersionMovement
+from ratings.summary import share, summarize
 from tests import factories
 from tests.factories import OrganizationFactory, accept, appoint, fill, hand_up, report_of, submit
 
@@ -29,29 +37,73 @@ def province(db):
 def make(seed):
     chance = random.Random(seed)
     root = OrganizationFactory(code="P", name="中共测试省委员会", kind=Kind.COMMITTEE)
-    branches = []
+    categories = list(Category.objects.filter(code__in=["village", "school", "other"]))
+    counties, towns, branches = [], [], []
     for c in range(3):
         county = OrganizationFactory(
             code=f"C{c}", name=f"中共测试省{c}县委员会", kind=Kind.COMMITTEE, parent=root
         )
+        counties.append(county)
         branches.append(OrganizationFactory(code=f"C{c}B", name=f"{c}县直党支部", parent=county))
         for t in range(2):
+            is_rated = chance.random() < 0.3
             town = OrganizationFactory(
-                code=f"C{c}T{t}", name=f"中共{c}县{t}乡委员会", kind=Kind.COMMITTEE, parent=county
+                code=f"C{c}T{t}",
+                name=f"中共{c}县{t}乡委员会",
+                kind=Kind.COMMITTEE,
+                parent=county,
+                is_rated=is_rated,
+                category=categories[0] if is_rated else None,
             )
-            for b in range(chance.randint(1, 3)):
+            towns.append(town)
+            for b in range(chance.randint(2, 4)):
                 branches.append(
                     OrganizationFactory(
-                        code=f"C{c}T{t}B{b}", name=f"{c}县{t}乡{b}村党支部", parent=town
+                        code=f"C{c}T{t}B{b}",
+                        name=f"{c}县{t}乡{b}村党支部",
+                        parent=town,
+                        category=chance.choice(categories),
                     )
                 )
     before = factories.open_cycle()
-    play(before, chance, excused={branches[0].pk})
-    OrganizationFactory(code="NEW", name="新村党支部", parent=branches[1].parent)
+    chosen = iter(chance.sample(branches[1:], 9))
+    play(before, chance, excused={branches[0].pk, towns[-1].pk if chance.random() < 0.5 else None})
+    change_tree(chosen, towns)
     now = factories.open_cycle(2013, previous=before)
-    play(now, chance, excused={branches[2].pk})
+    play(now, chance, excused={branches[0].pk} if chance.random() < 0.3 else set())
     root.refresh_from_db()
     return root, now
+
+
+def change_tree(chosen, towns):
+    """A merger into a new and into an old branch, a split, one that was undone, new, renamed and
+    moved ones."""
+    first, second, third, fourth, split, parted, renamed, moved, _ = chosen
+    merged = OrganizationFactory(code="M", name="合并党支部", parent=first.parent)
+    record(ChangeKind.MERGE, merged, {first: PartRole.SOURCE, second: PartRole.SOURCE})
+    record(ChangeKind.MERGE, third, {fourth: PartRole.SOURCE})
+    for gone in (first, second, fourth):
+        gone.refresh_from_db()
+        gone.closed_on = date(2012, 12, 1)
+        gone.save()
+    product = OrganizationFactory(code="S", name="分设党支部", parent=split.parent)
+    record(ChangeKind.SPLIT, split, {product: PartRole.PRODUCT})
+    record(ChangeKind.MERGE, split, {parted: PartRole.SOURCE})  # and was reopened since
+    OrganizationFactory(code="NEW", name="新村党支部", parent=towns[0])
+    by = WithoutUnit()
+    renamed.refresh_from_db()
+    services.rename(renamed, name="改名党支部", short_name="改名支部", by=by)
+    moved.refresh_from_db()
+    tree.move(moved, parent=towns[1], by=by)
+
+
+def record(kind, organization, parts):
+    change = OrgChange.objects.create(
+        kind=kind, organization=organization, effective_on=date(2012, 12, 1)
+    )
+    for part, role in parts.items():
+        OrgChangePart.objects.create(change=change, organization=part, role=role)
+    return change
 
 
 def play(cycle, chance, excused=frozenset()):
@@ -59,94 +111,149 @@ def play(cycle, chance, excused=frozenset()):
     for report in Report.objects.filter(cycle=cycle).order_by("-path"):
         by = factories.system_post((report.parent or report).organization)
         if report.organization_id in excused:
-            workflow.move("excuse", report, by=by, reason="合并")
-            continue
-        if report.is_rated:
+            report = workflow.move("excuse", report, by=by, reason="暂不纳入")
+            if report.state == State.EXCUSED:
+                continue
+            report.refresh_from_db()
+        if report.counts_row:
             fill(report, deadline_text=f"{cycle.year}年底", due_on=date(cycle.year, 12, 31))
         if report.parent_id is None:
             continue
         submit(report_of(report.organization, cycle))
-        accept(report_of(report.organization, cycle))
-        if report.is_rated:
-            grade = chance.choice(GRADES)
-            LedgerEntry.objects.filter(report=report).update(
-                reviewed_grade=grade,
-                target_grade=chance.choice([Grade.GOOD, Grade(grade).next]),
-            )
+        grade = chance.choice(GRADES) if report.counts_row else None
+        targets = [Grade.GOOD, Grade(grade).next] if grade else [None]
+        accept(
+            report_of(report.organization, cycle),
+            grade=grade,
+            reason="据实",
+            target=chance.choice(targets),
+            target_reason="据实",
+        )
 
 
 def plain(root, cycle):
-    """The rows under an organization: (before, target, now, code), by walking parents."""
-    rows = []
-    for report in Report.objects.filter(cycle=cycle, is_rated=True).select_related("previous"):
-        if report.state != State.ACCEPTED or report.organization_id == root.pk:
+    """The rows under an organization: (before, target, now, code, why not comparable, category,
+    direct subordinate), by walking parents and reading the changes one by one."""
+    rows, earlier = [], Report.objects.filter(cycle=cycle.previous)
+    concerned = {}
+    for change in OrgChange.objects.filter(kind__in=["merge", "split"]):
+        organizations = [change.organization, *(p.organization for p in change.parts.all())]
+        for one in organizations:
+            if concerned.get(one.pk) != "merged":
+                concerned[one.pk] = {"merge": "merged", "split": "split"}[change.kind]
+    for report in Report.objects.filter(cycle=cycle, is_rated=True).order_by("path"):
+        line = [report]
+        while line[-1].parent:
+            line.append(line[-1].parent)
+        if report.is_row_excused or any(one.state == State.EXCUSED for one in line):
             continue
-        above = report.parent
-        while above and above.organization_id != root.pk:
-            above = above.parent
-        if above is None:
+        above = next((n for n, one in enumerate(line) if one.organization_id == root.pk), 0)
+        if not above:
             continue
-        last = report.previous and LedgerEntry.objects.filter(report=report.previous).first()
-        before = last.reviewed_grade if last else None
-        target = last.target_grade if last else None
-        rows.append((before, target, report.entry.reviewed_grade, report.code))
+        last = earlier.filter(organization=report.organization_id).first()
+        reason, before, target = concerned.get(report.organization_id, ""), None, None
+        if not reason and last is None:
+            reason = "new"
+        elif not reason:
+            one = last
+            reason = "excused" if last.is_row_excused else ""
+            while one:
+                if one.state == State.EXCUSED:
+                    reason = "excused"
+                one = one.parent
+        if not reason:
+            before, target = last.entry.reviewed_grade, last.entry.target_grade
+        now = report.entry.reviewed_grade
+        category = report.category.sheet_row
+        rows.append((before, target, now, report.code, reason, category, line[above - 1].pk))
     return rows
 
 
-def of(report):
-    return sum((line.movement for line in movement.lines_of(report)), movement.Movement())
-
-
+of = movement.of
 RANK = {"good": 4, "fairly_good": 3, "average": 2, "poor": 1}
 
 
-def test_matrix_kinds_and_rates_are_those_of_a_plain_recount(province):
-    _, cycle = province
+def assert_agrees(found, rows):
+    """Figures against the rows of a plain recount."""
+    compared = [(b, t, n) for b, t, n, *_ in rows if b]
+    cells = Counter((b, n) for b, _, n in compared)
+    matrix = {(b.value, n.value): c for b, nows in found.matrix().items() for n, c in nows.items()}
+    assert {key: count for key, count in matrix.items() if count} == cells
+    assert found.total == len(rows)
+    kinds = found.kinds()
+    assert kinds["risen"] == sum(RANK[n] > RANK[b] for b, _, n in compared)
+    assert kinds["fallen"] == sum(RANK[n] < RANK[b] for b, _, n in compared)
+    assert kinds["kept"] == sum(RANK[n] == RANK[b] for b, _, n in compared)
+    assert kinds["missed"] == sum(bool(t) and RANK[n] < RANK[t] for _, t, n in compared)
+    for reason in ("new", "merged", "split", "excused"):
+        assert kinds[reason] == sum(why == reason for *_, why, _, _ in rows), reason
+    assert kinds["unrated"] == 0
+    rates = {rate.name: (rate.count, rate.whole) for rate in found.rates()}
+    good = [n for b, _, n in compared if b == "good"]
+    poor = [n for b, _, n in compared if b == "poor"]
+    assert rates["晋位率"] == (kinds["risen"], len(compared) - len(good))
+    assert rates["转化率"] == (sum(n != "poor" for n in poor), len(poor))
+    assert rates["巩固率"] == (sum(n == "good" for n in good), len(good))
+    met = sum(bool(t) and RANK[n] >= RANK[t] for _, t, n in compared)
+    assert rates["达标率"] == (met, len(compared))
+
+
+def assert_opens(report, line_of, found, **asked):
+    """Every figure opens as many rows as it says."""
+    for before, nows in found.matrix().items():
+        for now, count in nows.items():
+            cell = movement.Asked(before=before.value, now=now.value, **asked)
+            assert movement.rows_of(report, cell, **line_of).count() == count
+    for kind in ("", *movement.SETS):
+        rows = movement.rows_of(report, movement.Asked(kind, **asked), **line_of)
+        assert rows.count() == found.count(kind), kind
+    for rate in found.rates():
+        for part, count in ((rate.part, rate.count), (rate.base, rate.whole)):
+            rows = movement.rows_of(report, replace(part, **asked), **line_of)
+            assert rows.count() == count
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_figure_is_that_of_a_plain_recount_and_opens_its_rows(db, seed):
+    """By any unit, line and category, whether counts are kept (the odd ones) or not."""
+    root, cycle = make(seed)
+    if seed % 2:
+        Cycle.objects.filter(pk=cycle.previous_id).update(state=CycleState.CLOSED)
+        movement.keep_again(Cycle.objects.get(pk=cycle.previous_id))
+        assert VersionMovement.objects.exists()
     for report in Report.objects.filter(cycle=cycle, has_subordinates=True):
-        rows, found = plain(report.organization, cycle), of(report)
-        cells = Counter((b, n) for b, _, n, _ in rows if b)
-        matrix = {
-            (b.value, n.value): c for b, nows in found.matrix().items() for n, c in nows.items()
-        }
-        assert {key: count for key, count in matrix.items() if count} == cells
-        compared = [(b, t, n) for b, t, n, _ in rows if b]
-        kinds = found.kinds()
-        assert kinds["risen"] == sum(RANK[n] > RANK[b] for b, _, n in compared)
-        assert kinds["fallen"] == sum(RANK[n] < RANK[b] for b, _, n in compared)
-        assert kinds["kept"] == sum(RANK[n] == RANK[b] for b, _, n in compared)
-        assert kinds["missed"] == sum(bool(t) and RANK[n] < RANK[t] for _, t, n in compared)
-        assert kinds["new"] == len(rows) - len(compared)
-        rates = {rate.name: (rate.count, rate.whole) for rate in found.rates()}
-        good = [n for b, _, n in compared if b == "good"]
-        poor = [n for b, _, n in compared if b == "poor"]
-        assert rates["晋位率"] == (kinds["risen"], len(compared) - len(good))
-        assert rates["转化率"] == (sum(n != "poor" for n in poor), len(poor))
-        assert rates["巩固率"] == (sum(n == "good" for n in good), len(good))
-        met = sum(bool(t) and RANK[n] >= RANK[t] for _, t, n in compared)
-        assert rates["达标率"] == (met, len(compared))
+        report = report_of(report.organization, cycle)
+        rows, lines = plain(report.organization, cycle), movement.lines_of(report)
+        found = of(report)
+        assert found.total == summarize(report).total.total  # 附件一 counts the same rows
+        assert movement.rows_of(report).count() == found.total
+        assert_agrees(found, rows)
+        for line in lines:
+            assert_agrees(line.movement, [row for row in rows if row[-1] == line.report.pk])
+        for category in found.categories:
+            assert_agrees(found.of(category), [row for row in rows if row[-2] == category])
+    report = report_of(root)
+    found, line = of(report), movement.lines_of(report)[seed]
+    assert_opens(report, {}, found)
+    assert_opens(report, {"unit": line.report.path}, line.movement)
+    assert_opens(report, {}, found.of(found.categories[0]), category=found.categories[0])
+
+
+def test_kept_counts_guide_the_search_for_rare_rows(province, monkeypatch):
+    monkeypatch.setattr(movement, "WORTH", 1)
+    monkeypatch.setattr(movement, "RARE", 1)
+    root, cycle = province
+    Cycle.objects.filter(pk=cycle.previous_id).update(state=CycleState.CLOSED)
+    movement.keep_again(Cycle.objects.get(pk=cycle.previous_id))
+    assert_opens(report_of(root), {}, of(report_of(root)))
 
 
 def test_there_is_something_to_count(province):
     root, _ = province
     found = of(report_of(root))
     assert found.compared > 5
-    assert found.new == 2  # the new branch, and the one that was excused before
-    assert all(found.kinds()[kind] for kind in ("risen", "fallen", "new"))
-
-
-def test_every_figure_opens_just_its_rows(province):
-    _, cycle = province
-    for report in Report.objects.filter(cycle=cycle, has_subordinates=True):
-        found, rows = of(report), movement.rows_of(report)
-        assert rows.count() == found.total
-        for kind, count in found.kinds().items():
-            assert movement.chosen(rows, kind=kind).count() == count
-        for before, nows in found.matrix().items():
-            for now, count in nows.items():
-                asked = {"before": before.value, "now": now.value}
-                assert movement.chosen(rows, **asked).count() == count
-        for category in found.categories:
-            assert movement.chosen(rows, category=category).count() == found.of(category).total
+    assert all(found.count(kind) for kind in ("risen", "fallen", "new", "merged", "split"))
+    assert found.count("excused") >= 1
 
 
 def test_pages_show_the_figures_and_open_their_rows(client, province):
@@ -162,20 +269,141 @@ def test_pages_show_the_figures_and_open_their_rows(client, province):
             if cell["url"]:
                 rows = client.get(cell["url"])
                 assert len(rows.context["rows"]) == cell["count"]
-    for kind in page.context["kinds"]:
-        assert len(client.get(kind["url"]).context["rows"]) == kind["count"]
+    figures = [*page.context["kinds"], *(c for ln in page.context["lines"] for c in ln["counts"])]
+    for kind in figures:
+        assert bool(kind["url"]) == bool(kind["count"])
+        if kind["url"]:
+            assert len(client.get(kind["url"]).context["rows"]) == kind["count"]
+    for line in [page.context, *page.context["lines"]]:
+        for rate in line["rates"]:
+            for name in ("count", "whole"):
+                if rate[f"{name}_url"]:
+                    rows = client.get(rate[f"{name}_url"]).context["rows"]
+                    assert len(rows) == rate[name]
 
 
-def test_what_was_counted_once_is_not_counted_again(
+def test_a_page_writes_nothing_and_does_not_count_what_is_kept(
     client, province, django_assert_max_num_queries
 ):
     root, cycle = province
     Cycle.objects.filter(pk=cycle.previous_id).update(state=CycleState.CLOSED)
-    report = report_of(root)
-    first = of(report)
-    assert VersionMovement.objects.count() == 3
-    with django_assert_max_num_queries(5):
-        assert of(report).counts == first.counts
+    first = of(report_of(root))
+    assert not VersionMovement.objects.exists()
+    movement.keep_again(Cycle.objects.get(pk=cycle.previous_id))
+    assert (
+        VersionMovement.objects.count()
+        == 9
+        - Report.objects.filter(cycle=cycle, has_subordinates=True, state=State.EXCUSED).count()
+    )
+    with django_assert_max_num_queries(8):
+        assert of(report_of(root)).counts == first.counts
+
+
+def test_counts_are_kept_with_what_is_handed_up(line):
+    for name in ("branch", "sibling", "township", "county"):
+        hand_up(line.of(name))
+    workflow.move("submit", line.of("province"), by=line.province)
+    accept(line.of("province"), by=factories.system_post(line.province.organization))
+    opening.close_cycle(line.cycle, by=line.province)
+    now = factories.open_cycle(2012, 2, previous=Cycle.objects.get())
+    for name in ("branch", "sibling", "township", "county"):
+        hand_up(report_of(line.units[name], now))
+
+    kept = dict(VersionMovement.objects.values_list("version__report__code", "counts"))
+
+    (both,) = kept[line.units["county"].code].values()
+    assert both == 2
+    assert kept[line.units["county"].code] == kept[line.units["township"].code]
+    root = report_of(line.units["province"], now)
+    assert of(root).counts == Counter(kept[line.units["county"].code])
+
+
+def two_cycles(line, names=("branch", "sibling", "township", "county")):
+    """Both cycles played through and open; gives a reader of reports of the later one."""
+    for name in names:
+        hand_up(line.of(name))
+    now = factories.open_cycle(2012, 2, previous=line.cycle)
+    for name in names:
+        hand_up(report_of(line.units[name], now))
+    return lambda name: report_of(line.units[name], now)
+
+
+def test_what_changes_in_the_cycle_before_while_it_is_open_moves_the_figures(line):
+    later = two_cycles(line)
+    for name, who in (("county", "province"), ("township", "county")):
+        workflow.move("reopen", line.of(name), by=getattr(line, who), reason="核实")
+    decision = workflow.Decision(Grade.POOR, "核实", Grade.AVERAGE, "核实")
+    workflow.move("regrade", line.of("branch"), by=line.township, reason="核实", decision=decision)
+
+    found = of(later("province"))
+
+    assert found.matrix()[Grade.POOR][Grade.FAIRLY_GOOD] == 1
+    assert_opens(later("province"), {}, found)
+
+
+def test_under_a_correction_the_rows_of_the_version_are_counted(line):
+    later = two_cycles(line)
+    services_of_ratings.open_correction(
+        issuer=later("province"),
+        rows=[later("branch")],
+        fields=["problems"],
+        number="1号",
+        reason="核实",
+        by=line.province,
+    )
+
+    def agree():
+        root = later("province")
+        found = of(root)
+        assert found.total == summarize(root).total.total == 2
+        assert found.now[Grade.FAIRLY_GOOD] == 2
+        assert_opens(root, {}, found)
+
+    agree()
+    submit(later("branch"))
+    accept(later("branch"), grade=Grade.POOR, reason="核实", target=Grade.AVERAGE)
+    agree()  # what the township has decided anew was not handed up to the province
+
+
+def test_a_row_under_what_was_excused_after_it_is_not_comparable(line):
+    hand_up(line.of("branch"))
+    hand_up(line.of("sibling"))
+    workflow.move("excuse", line.of("township"), by=line.county, reason="划出")
+    now = factories.open_cycle(2012, 2, previous=line.cycle)
+    branch = report_of(line.units["branch"], now)
+    assert (branch.previous, branch.origin) == (None, Origin.EXCUSED)
+    assert branch.origin_text == f"上期随“{line.of('township').short_name}”免报"
+    for name in ("branch", "sibling", "township", "county"):
+        hand_up(report_of(line.units[name], now))
+
+    found = of(report_of(line.units["province"], now))
+
+    assert (found.compared, found.count("excused")) == (0, 2)
+
+
+def test_one_that_is_excused_after_the_next_opening_is_not_comparable_either(line):
+    hand_up(line.of("branch"))
+    hand_up(line.of("sibling"))
+    now = factories.open_cycle(2012, 2, previous=line.cycle)
+    workflow.move("excuse", line.of("township"), by=line.county, reason="划出")
+    for name in ("branch", "sibling", "township", "county"):
+        hand_up(report_of(line.units[name], now))
+    root = report_of(line.units["province"], now)
+
+    found = of(root)
+
+    assert (found.compared, found.count("excused")) == (0, 2)
+    assert_opens(root, {}, found)
+
+
+def test_a_row_without_a_decision_then_is_told_apart(line):
+    now = factories.open_cycle(2012, 2, previous=line.cycle)
+    for name in ("branch", "sibling"):
+        hand_up(report_of(line.units[name], now))
+    township = report_of(line.units["township"], now)
+
+    assert of(township).kinds()["unrated"] == 2
+    assert_opens(township, {}, of(township))
 
 
 def test_others_see_nothing_of_it(client, line):
@@ -197,11 +425,11 @@ def test_a_cycle_without_one_before_says_so(client, line):
 def test_a_rate_has_one_decimal_half_up_and_a_dash_for_nothing():
     for count, whole in ((1, 8), (1, 16), (2, 3), (0, 5), (5, 5)):
         tenths = int(Fraction(1000 * count, whole) + Fraction(1, 2))
-        assert movement.Rate("", count, whole, "").percent == f"{tenths // 10}.{tenths % 10}"
-    assert movement.Rate("", 0, 0, "").percent == "—"
+        assert share(count, whole) == f"{tenths // 10}.{tenths % 10}"
+    assert share(0, 0) == "—"
 
 
-@pytest.mark.parametrize("asked", ["before=x", "now=x", "kind=x"])
+@pytest.mark.parametrize("asked", ["before=x", "now=x", "kind=x", "unit=x", "unit=0", "unit="])
 def test_what_is_no_figure_is_not_there(client, line, asked):
     client.force_login(line.township.user)
     address = reverse("ratings:movement_rows", args=[line.of("township").pk])
@@ -252,7 +480,7 @@ def test_what_was_kept_is_not_used_while_the_cycle_before_can_change(province):
     root, cycle = province
     before = Cycle.objects.filter(pk=cycle.previous_id)
     before.update(state=CycleState.CLOSED)
-    of(report_of(root))
+    movement.keep_again(before.get())
     before.update(state=CycleState.OPEN)
     LedgerEntry.objects.filter(report__cycle=before.get()).update(reviewed_grade=Grade.GOOD)
 
@@ -260,9 +488,53 @@ def test_what_was_kept_is_not_used_while_the_cycle_before_can_change(province):
     found = of(report)
 
     assert found.kinds()["risen"] == 0
-    rows = movement.rows_of(report)
-    for kind, count in found.kinds().items():
-        assert movement.chosen(rows, kind=kind).count() == count
+    assert_opens(report, {}, found)
     before.update(state=CycleState.CLOSED)
-    movement.forget(before.get())
+    movement.keep_again(before.get())
     assert of(report_of(root)).counts == found.counts
+
+
+def test_the_command_gives_the_figures_of_the_page(province, capsys):
+    root, _ = province
+    where = ("--cycle", "2013-1", "--under", "P", "--movement")
+
+    call_command("summary", *where, "--json")
+    said = json.loads(capsys.readouterr().out)["movement"]
+    call_command("summary", *where, "--by", "category", "--json")
+    by_category = json.loads(capsys.readouterr().out)["movement"]
+    call_command("summary", *where)
+
+    found = of(report_of(root))
+    assert (said["total"], said["kinds"]) == (found.total, found.kinds())
+    assert said["matrix"]["好"]["较差"] == found.matrix()[Grade.GOOD][Grade.POOR]
+    assert said["rates"]["晋位率"]["count"] == found.kinds()["risen"]
+    assert sum(row["total"] for row in said["rows"]) == found.total
+    assert sum(row["compared"] for row in by_category["rows"]) == found.compared
+    assert f"两期可比{found.compared}，晋位{found.kinds()['risen']}" in capsys.readouterr().out
+
+
+def test_the_command_refuses_what_has_nothing_before(line, capsys):
+    with pytest.raises(SystemExit):
+        call_command(
+            "summary", "--cycle", "2012-1", "--under", line.of("county").code, "--movement"
+        )
+    assert "没有上一批次" in capsys.readouterr().err
+
+
+def test_the_list_of_the_cycle_before_tells_what_became_of_each_row(province, tmp_path):
+    root, cycle = province
+    post, report = appoint(root), report_of(root, cycle.previous)
+    path = tmp_path / "sheet.xlsx"
+    with path.open("wb") as stream:
+        exports.write(Form.ANNEX1_LIST, report, post, stream)
+    sheet = load_workbook(path).worksheets[0]
+    told = Counter(cell.value for cell in sheet["L"][3:] if cell.value)
+    grades = Counter(cell.value for cell in sheet["K"][3:] if cell.value in Grade.labels)
+
+    rows = [row for row in plain(root, cycle) if row[4] not in ("new", "excused")]
+    gone = {"M", "S"}  # merged and split ones that were not there then
+    rows = [row for row in rows if row[3] not in gone]
+    assert sum(grades.values()) == len(rows)
+    risen = sum(bool(b) and RANK[n] > RANK[b] for b, _, n, *_ in rows)
+    assert sum(n for word, n in told.items() if word.startswith("晋位")) == risen
+    assert told["不可比（合并）"] == sum(row[4] == "merged" for row in rows)

@@ -256,7 +256,8 @@ def test_merged_branches_need_a_new_rating_and_keep_their_rows(line):
         assert line.of(name).state == State.EXCUSED
         assert "合并入“甲县乙乡丙丁村党支部”" in line.of(name).excuse_reason
         assert line.of(name).entry.secretary_name
-    assert taking_over.forerunners(result) == [line.of("branch"), line.of("sibling")]
+    assert list(result.former.order_by("path")) == [line.of("branch"), line.of("sibling")]
+    assert result.origin_text == "由甲县乙乡丙村党支部、甲县乙乡丁村党支部合并"
     figures = sight.figures_of(line.of("township"), line.township).total
     assert (figures.expected, figures.excused) == (1, 2)
     sound()
@@ -294,7 +295,7 @@ def test_a_split_branch_and_what_it_was_split_into(line):
     assert line.of("branch").state == State.EXCUSED
     assert line.of("township").rated_count == 4
     made = [report_of(part.organization) for part in change.parts.order_by("pk")]
-    assert [taking_over.forerunners(report) for report in made] == [[line.of("branch")]] * 2
+    assert [list(report.former.all()) for report in made] == [[line.of("branch")]] * 2
     sound()
     changes.undo(change, ground=GROUND, by=line.county)
     assert line.of("branch").state == State.RETURNED
