@@ -195,7 +195,7 @@ def test_a_merged_branch_is_closed_and_excused_and_a_sector_excused_as_a_whole()
 
     assert merged.organization.closed_on
     assert merged.state == State.EXCUSED
-    assert merged.excuse_reason.startswith("合并入土市村党支部")
+    assert merged.excuse_reason.startswith("合并入“土市村党支部”")
     assert report("43J").state == State.EXCUSED
     assert report("43J").rated_count == 2
 

@@ -9,12 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ledger_site.base.trail import WithoutUnit
-from orgs import services, tree
+from orgs import changes, services, tree
 from orgs.choices import ChangeKind, Kind, PartRole
 from orgs.models import OrgChange, OrgChangePart
-from ratings import lineage, opening, workflow
-from ratings.choices import Grade, Origin
-from ratings.models import LedgerEntry, Report
+from ratings import lineage, workflow
+from ratings.choices import CycleState, Grade, Origin
+from ratings.models import Cycle, LedgerEntry, Report
 from tests import factories
 from tests.factories import OrganizationFactory, appoint, fill, hand_up, report_of, submit
 
@@ -150,10 +150,12 @@ def test_the_first_cycle_has_no_origins(line):
 
 def test_one_that_is_taken_in_in_mid_cycle_is_new(line):
     cycle = next_cycle(line)
-    new = OrganizationFactory(code="N", name="新建党支部", parent=line.units["township"])
+    Cycle.objects.filter(pk=line.cycle.pk).update(state=CycleState.CLOSED)
+    ground = changes.Ground(date(2012, 12, 1), "1号")
+    values = {"code": "N", "name": "新建党支部", "kind": Kind.BRANCH}
+    made = changes.create(line.units["township"], ground=ground, by=line.province, **values)
 
-    report = opening.take_in(new, cycle, by=line.province)
-
+    report = report_of(made.organization, cycle)
     assert (report.origin, report.origin_text) == (Origin.NEW, "新建")
 
 

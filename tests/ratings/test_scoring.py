@@ -6,15 +6,17 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
+from django.utils import timezone
 from openpyxl import load_workbook
 
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
-from orgs.choices import Role
+from orgs import changes
+from orgs.choices import Kind, Role
 from ratings import opening, scoring, services, workflow
 from ratings.choices import CycleState, Grade, Opinion, ScorePart, State
 from ratings.models import Cycle, LedgerEntry, Report, Score, ScoreSheet
-from tests.factories import OrganizationFactory, accept, appoint, fill, hand_up, submit
+from tests.factories import accept, appoint, fill, hand_up, submit
 
 pytestmark = pytest.mark.django_db
 SETTINGS = {
@@ -665,13 +667,18 @@ def test_a_unit_that_is_not_rated_has_no_score(client, line):
 
 
 def branches(line, count):
-    units = [
-        OrganizationFactory(code=f"N{n:03}", name=f"第{n:03}党支部", parent=line.units["township"])
+    ground = changes.Ground(timezone.localdate(), "1号")
+    return [
+        changes.create(
+            line.units["township"],
+            ground=ground,
+            by=line.township,
+            code=f"N{n:03}",
+            name=f"第{n:03}党支部",
+            kind=Kind.BRANCH,
+        ).organization
         for n in range(count)
     ]
-    for unit in units:
-        opening.take_in(unit, line.cycle, by=line.township)
-    return units
 
 
 def test_a_quota_warns_and_hinders_nothing(client, line):
