@@ -19,6 +19,11 @@ NAVIGATION = (
     ("汇总", "ratings:own_summary", ("ratings:summary", "ratings:recount")),
     ("台账", "ratings:ledger", ()),
     ("整改", "rectification:list", ()),
+    (
+        "抽查",
+        "audits:checks",
+        ("audits:new_check", "audits:check", "audits:row", "audits:result", "audits:remedies"),
+    ),
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization")),
     ("我的下载", "jobs:list", ("jobs:job",)),
@@ -30,6 +35,7 @@ OF_A_CYCLE = frozenset(
         "ratings:own_summary",
         "ratings:ledger",
         "rectification:list",
+        "audits:checks",
     }
 )
 FOR_SUPERIORS = "ratings:queue"

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from audits.waiting import waiting_for
 from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
@@ -91,6 +92,10 @@ def desk(request):
     for report in reports:
         tasks += found.tasks(report)
         works.append(found.work(report))
+    tasks += [
+        Task(one.title, one.url, one.link, is_urgent=one.is_urgent, is_waiting=one.is_news)
+        for one in waiting_for(post, reports)
+    ]
     tasks.sort(key=lambda task: not task.is_urgent)  # stable: otherwise newest cycle first
     context = {
         "post": post,
