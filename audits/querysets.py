@@ -27,10 +27,19 @@ def subtree(own, prefix: str) -> Q:
 class SpotCheckQuerySet(QuerySet):
     def visible_to(self, own):
         """Own ones in every state; of superiors those begun that drew from the own subtree."""
+        return self.filter(Q(report=own) | self._above(own) & Q(state__in=BEGUN))
+
+    def running_over(self, reports):
+        """Running checks by superiors that drew from the subtrees of these reports."""
+        above = Q(pk=None)
+        for own in reports:
+            above |= self._above(own)
+        return self.filter(above, state=CheckState.RUNNING)
+
+    def _above(self, own) -> Q:
         drawn = self.model.rows.rel.related_model.objects.filter(spot_check=OuterRef("pk"))
         above = Q(report__cycle=own.cycle_id, report__path__in=ancestors(own.path))
-        theirs = above & Q(state__in=BEGUN) & Exists(drawn.of_subtree(own))
-        return self.filter(Q(report=own) | theirs)
+        return above & Exists(drawn.of_subtree(own))
 
 
 class SampleRowQuerySet(QuerySet):

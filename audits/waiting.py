@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from django.urls import reverse
-
 from orgs.choices import Role
 from ratings.models import Report
 
-from .choices import CheckState
 from .models import Practice, Remedy, SpotCheck
+
+MOST = 5  # of a kind
 
 
 @dataclass(frozen=True)
@@ -23,23 +22,20 @@ class Waiting:
 def waiting_for(post, reports: list[Report]) -> list[Waiting]:
     """`reports` are the unit's own in the open cycles; notices live on in closed ones."""
     found = []
-    related = "addressee", "row__report__cycle"
     if post.has(Role.FILL) or post.has(Role.REVIEW):
-        for one in Remedy.objects.to_reply(post.organization).select_related(*related)[:5]:
+        for one in Remedy.objects.to_reply(post.organization)[:MOST]:
             late = "，已逾期" if one.is_overdue else ""
             day = f"{one.due_on.month}月{one.due_on.day}日"
             title = f"整改通知（{one}）请于{day}前答复{late}"
             found.append(Waiting(title, one.get_absolute_url(), "去答复", is_urgent=True))
     if post.has(Role.REVIEW):
-        for one in Remedy.objects.to_verify(post.organization)[:5]:
+        for one in Remedy.objects.to_verify(post.organization)[:MOST]:
             title = f"整改通知（{one}）已答复，等您核实"
             found.append(Waiting(title, one.get_absolute_url(), "去核实"))
-        for one in Practice.objects.recommended_to(post.organization)[:5]:
+        for one in Practice.objects.recommended_to(post.organization)[:MOST]:
             found.append(Waiting(f"下级推荐典型做法“{one}”", one.get_absolute_url(), "查看"))
-    for report in reports:
-        checks = SpotCheck.objects.visible_to(report).filter(state=CheckState.RUNNING)
-        for one in checks.exclude(report=report).select_related("report").defer("frame")[:5]:
-            title = f"{one.report.short_name}正在抽查调阅（{one}）"
-            url = reverse("audits:check", args=[one.pk])
-            found.append(Waiting(title, url, "查看", is_news=True))
+    running = SpotCheck.objects.running_over(reports).select_related("report").defer("frame")
+    for one in running[:MOST]:
+        title = f"{one.report.short_name}正在抽查调阅（{one}）"
+        found.append(Waiting(title, one.get_absolute_url(), "查看", is_news=True))
     return found

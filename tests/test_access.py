@@ -42,8 +42,8 @@ EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
 # What the township made public: itself and those below it.
 PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
-# Who reviews what is below it.
-REVIEWERS = frozenset({"township", "county", "province", "other county"})
+# Who reviews what is below it; nothing is below the other county.
+REVIEWERS = frozenset({"township", "county", "province"})
 # What the county drew from: those who are checked, and the level between.
 CHECKED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
@@ -110,9 +110,9 @@ def world(line, settings, tmp_path):
     line.attached = publicity.attach(notice, sent, by=line.province)
     # The county checks what the township handed it; the check is begun, its findings are not seen.
     asked = checks.Asked("抽查", "核实", "random", size=2)
-    line.check = checks.create_check(line.of("county"), asked, by=line.county)
-    audit_moves.act("start", line.check, token=0, by=line.county)
-    line.drawn = line.check.rows.get(report=line.of("branch"))
+    line.spot_check = checks.create_check(line.of("county"), asked, by=line.county)
+    audit_moves.act("start", line.spot_check, token=0, by=line.county)
+    line.drawn = line.spot_check.rows.get(report=line.of("branch"))
     photo = SimpleUploadedFile("照片.png", b"\x89PNG\r\n\x1a\n")
     found = checks.Found({"真实": ("bad", "不符")})
     checks.save_findings(line.drawn, found, files=[photo], token=0, by=line.county)
@@ -215,17 +215,17 @@ def addresses():
         ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
         ("audits:checks", (LABEL,), "GET", EVERYONE),
         ("audits:new_check", (LABEL,), "GET POST", REVIEWERS),
-        ("audits:check", ("check",), "GET", CHECKED | {"county"}),
+        ("audits:check", ("spot_check",), "GET", CHECKED | {"county"}),
         *[
-            ("audits:act", ("check", action), "POST", frozenset({"county"}))
+            ("audits:act", ("spot_check", action), "POST", frozenset({"county"}))
             for action in ("start", "close", "drop", "items")
         ],
-        ("audits:redraw", ("check",), "GET", CHECKED | {"county"}),
-        ("audits:frame", ("check",), "GET", frozenset({"county"})),
-        ("audits:result", ("check",), "GET", frozenset({"county"})),
-        ("audits:request_correction", ("check",), "GET POST", frozenset({"county"})),
-        ("audits:row", ("check", "drawn"), "GET", ROW),
-        ("audits:row", ("check", "drawn"), "POST", frozenset({"county"})),
+        ("audits:redraw", ("spot_check",), "GET", CHECKED | {"county"}),
+        ("audits:frame", ("spot_check",), "GET", frozenset({"county"})),
+        ("audits:result", ("spot_check",), "GET", frozenset({"county"})),
+        ("audits:request_correction", ("spot_check",), "GET POST", frozenset({"county"})),
+        ("audits:row", ("spot_check", "drawn"), "GET", ROW),
+        ("audits:row", ("spot_check", "drawn"), "POST", frozenset({"county"})),
         ("audits:finding_file", ("finding_file",), "GET", frozenset({"county"})),
         ("audits:remedies", (LABEL,), "GET", EVERYONE),
         ("audits:remedy", ("remedy",), "GET", ROW),
@@ -273,7 +273,7 @@ def url_of(world, name, arguments):
         "attached": "attached" in arguments and world.attached.pk,
         **{
             name: getattr(world, name).pk
-            for name in ("check", "drawn", "finding_file", "remedy", "remedy_file", "practice")
+            for name in ("spot_check", "drawn", "finding_file", "remedy", "remedy_file", "practice")
             if name in arguments
         },
         "progress": "progress" in arguments and world.progress.pk,
