@@ -22,7 +22,24 @@ NAVIGATION = (
     (
         "抽查",
         "audits:checks",
-        ("audits:new_check", "audits:check", "audits:row", "audits:result", "audits:remedies"),
+        tuple(
+            f"audits:{page}"
+            for page in (
+                "new_check",
+                "check",
+                "redraw",
+                "result",
+                "row",
+                "request_correction",
+                "remedies",
+                "remedy",
+                "corrections",
+                "correction",
+                "practices",
+                "practice",
+                "find_practice",
+            )
+        ),
     ),
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization")),

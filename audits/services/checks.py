@@ -90,11 +90,11 @@ class _Frame:
 
     def __init__(self, own: Report, asked: Asked, by):
         below = Report.objects.below(own)
-        self.scope = list(_scope(asked))
+        unit = ""
         rows = below.filter(is_rated=True).exclude(sight.out(own))
         visible = Report.objects.visible_in(own.cycle_id, by)
         if asked.unit.strip():
-            ((_, _, path),) = _named(below, [asked.unit.strip()]).values()
+            ((_, unit, path),) = _named(below, [asked.unit.strip()]).values()
             rows = rows.filter(from_path(path))
         if asked.category:
             rows = rows.filter(category__sheet_row=asked.category)
@@ -109,6 +109,7 @@ class _Frame:
                 report=OuterRef("pk"), state=MeasureState.OPEN, due_on__lt=timezone.localdate()
             )
             rows = rows.filter(Exists(late), pk__in=visible)
+        self.scope = list(_scope(asked, unit))
         self.excluded = _excluded(rows, asked.excluded)
         out = {code for code, _, _ in self.excluded}
         found = rows.order_by().values_list("code", "pk", "path", "category__sheet_row")
@@ -132,9 +133,9 @@ class _Frame:
         return [(code, "") for code in codes]
 
 
-def _scope(asked: Asked) -> Iterable[list[str]]:
+def _scope(asked: Asked, unit: str) -> Iterable[list[str]]:
     for label, value in (
-        ("单位", asked.unit.strip()),
+        ("单位", unit),
         ("领域", asked.category),
         ("申报等次", asked.declared and Grade(asked.declared).label),
         ("审核等次", asked.reviewed and Grade(asked.reviewed).label),
