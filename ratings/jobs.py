@@ -6,14 +6,16 @@ from django.utils import timezone
 
 from ledger_site.base import trail
 from ledger_site.base.workflow import TransitionRefused
-from ledger_site.jobs.services import runs, start
+from ledger_site.jobs.services import keeps_house, runs, start
 from orgs.choices import Role
 from orgs.models import Organization
 
-from . import exports, opening
+from . import exports, opening, taking_over
 from .choices import Form
 from .models import Cycle, Report
 from .workflow import act_of
+
+keeps_house(taking_over.attempt_waiting)
 
 LARGE = 5000  # rows that take about two seconds
 
