@@ -30,8 +30,10 @@ from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from ratings import opening, services, verification, versions
+from ratings import workflow as moves
 from ratings.choices import State
 from ratings.models import ReportVersion
+from ratings.views import showing
 from tests.factories import OrganizationFactory, accept, appoint, fill, hand_up, open_cycle, submit
 
 pytestmark = pytest.mark.django_db
@@ -134,8 +136,6 @@ def test_filters_and_strata_by_grade_category_and_unit(reported):
 
 
 def test_what_is_excused_is_not_drawn(line):
-    from ratings import workflow as moves
-
     moves.move("excuse", line.of("sibling"), by=line.township, reason="撤并")
     assert [row.report.code for row in draw(line).rows.all()] == ["B1"]
 
@@ -290,8 +290,6 @@ def test_a_draft_is_opened_to_nobody(line):
 
 
 def test_what_is_written_after_a_return_is_not_shown(line):
-    from ratings import workflow as moves
-
     fill(line.of("branch"))
     submit(line.of("branch"))
     moves.move("send_back", line.of("branch"), by=line.township, reason="再核")
@@ -524,15 +522,11 @@ def test_a_notice_past_its_day_is_overdue_until_it_is_answered(noticed):
 def test_from_the_draw_to_a_new_version_of_the_province_with_one_row_changed(line):
     """Draw → finding → order → correction of one branch's row → each level's difference → new
     version of the province."""
-    from ratings.views import showing
-
     for name in ("branch", "sibling", "township", "county"):
         hand_up(line.of(name))
     submit(line.of("province"))
     accept(line.of("province"))
     first = ReportVersion.objects.get(report=line.of("province"))
-    from ratings import workflow as moves
-
     moves.move("reopen", line.of("province"), by=appoint(line.units["province"]), reason="更正")
     check = started(line, "province", method=Method.RANDOM, size=2)
     checks.look(row_of(check), by=line.province)
