@@ -18,10 +18,20 @@ NAVIGATION = (
     ("下级审核", "ratings:queue", ("ratings:review", "ratings:batch", "ratings:remind")),
     ("汇总", "ratings:own_summary", ("ratings:summary", "ratings:recount")),
     ("台账", "ratings:ledger", ()),
-    ("整改", "rectification:list", ()),
+    (
+        "整改",
+        "rectification:list",
+        tuple(
+            f"rectification:{page}"
+            for page in ("board", "figures", "remind", "measures", "weak", "mark")
+        ),
+    ),
     (
         "抽查",
         "audits:checks",
+        "audits:remedies",
+        "audits:corrections",
+        "audits:practices",
         tuple(
             f"audits:{page}"
             for page in (
@@ -52,7 +62,13 @@ OF_A_CYCLE = frozenset(
         "ratings:own_summary",
         "ratings:ledger",
         "rectification:list",
+        "rectification:board",
+        "rectification:figures",
+        "rectification:weak",
         "audits:checks",
+        "audits:remedies",
+        "audits:corrections",
+        "audits:practices",
     }
 )
 FOR_SUPERIORS = "ratings:queue"

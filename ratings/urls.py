@@ -7,19 +7,26 @@ from .views import (
     grid,
     ledger,
     movement,
+    packs,
     publicity,
     reports,
     review,
     rows,
     scores,
     uploads,
+    versions,
 )
 
 app_name = "ratings"
 urlpatterns = [
     path("report/<int:pk>/", reports.report, name="report"),
     path("report/<int:pk>/history/", reports.history, name="history"),
-    path("report/<int:pk>/version/<int:number>/", reports.version, name="version"),
+    path("report/<int:pk>/version/<int:number>/", versions.version, name="version"),
+    path("report/<int:pk>/version/<int:number>/cover/", versions.cover, name="cover"),
+    path("report/<int:pk>/version/<int:number>/proof/", versions.proof, name="proof"),
+    path("report/<int:pk>/compare/", versions.compare, name="compare"),
+    path("report/<int:pk>/pack/", packs.pack, name="pack"),
+    path("version/", versions.find, name="find_version"),
     path("report/<int:pk>/fill/", rows.fill, name="fill"),
     path("report/<int:pk>/autosave/", rows.autosave, name="autosave"),
     path("report/<int:pk>/grid/", grid.autosave, name="grid_row"),

@@ -183,6 +183,11 @@ def addresses():
         ("ratings:report", row, "GET", ROW),
         ("ratings:history", row, "GET", ROW),
         ("ratings:version", ("branch", 1), "GET", ROW),
+        ("ratings:cover", ("branch", 1), "GET", ROW),
+        ("ratings:proof", ("branch", 1), "GET", ROW),
+        ("ratings:compare", row, "GET", ROW),
+        ("ratings:pack", row, "GET POST", ROW),
+        ("ratings:find_version", (), "GET", EVERYONE | {"no post"}),
         ("ratings:fill", row, "GET POST", ROW),
         ("ratings:autosave", row, "POST", ROW),
         ("ratings:grid_row", row, "POST", ROW),
@@ -230,6 +235,8 @@ def addresses():
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("rectification:weak", (LABEL,), "GET", EVERYONE),
         ("rectification:board", (LABEL,), "GET", EVERYONE),
+        ("rectification:figures", (LABEL,), "GET", EVERYONE),
+        ("rectification:remind", (LABEL,), "GET POST", EVERYONE),
         ("rectification:measures", row, "GET POST", ROW),
         ("rectification:progress_file", ("progress",), "GET", ROW),
         ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
@@ -273,6 +280,7 @@ def addresses():
 
 
 PUBLIC = {"login", "logout"}
+MONITORING = {"healthz", "readyz", "metrics"}  # by address: tests/test_health.py
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 
 
@@ -287,7 +295,7 @@ def names(resolver, namespace=""):
 
 
 def test_every_address_is_in_the_table():
-    listed = {name for name, *_ in addresses()} | PUBLIC | TECHNICAL
+    listed = {name for name, *_ in addresses()} | PUBLIC | MONITORING | TECHNICAL
 
     assert set(names(get_resolver())) == listed
 

@@ -30,6 +30,7 @@ from ratings.loading import import_ledger
 from ratings.models import Cycle, Report
 from ratings.playing import play_cycle
 
+from . import following
 from .checks import spot_check
 from .clock import Clock
 
@@ -211,6 +212,7 @@ class _Story:
             self._tushi_returned(),
             self._tushi_waiting(),
             self._tushi_late(),
+            *following.chapters(self),
             spot_check(self),
         )
         waiting = [(next(chapter), number, chapter) for number, chapter in enumerate(chapters)]
