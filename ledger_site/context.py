@@ -29,9 +29,6 @@ NAVIGATION = (
     (
         "抽查",
         "audits:checks",
-        "audits:remedies",
-        "audits:corrections",
-        "audits:practices",
         tuple(
             f"audits:{page}"
             for page in (
