@@ -26,6 +26,28 @@ NAVIGATION = (
             for page in ("board", "figures", "remind", "measures", "weak", "mark")
         ),
     ),
+    (
+        "抽查",
+        "audits:checks",
+        tuple(
+            f"audits:{page}"
+            for page in (
+                "new_check",
+                "check",
+                "redraw",
+                "result",
+                "row",
+                "request_correction",
+                "remedies",
+                "remedy",
+                "corrections",
+                "correction",
+                "practices",
+                "practice",
+                "find_practice",
+            )
+        ),
+    ),
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization")),
     ("我的下载", "jobs:list", ("jobs:job",)),
@@ -40,6 +62,10 @@ OF_A_CYCLE = frozenset(
         "rectification:board",
         "rectification:figures",
         "rectification:weak",
+        "audits:checks",
+        "audits:remedies",
+        "audits:corrections",
+        "audits:practices",
     }
 )
 FOR_SUPERIORS = "ratings:queue"

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
+from audits.waiting import waiting_for as checks_waiting_for
 from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
@@ -100,6 +101,10 @@ def desk(request):
     measures = waiting_for(post, own_reports(request), timezone.localdate())
     for waiting in measures:
         tasks += _measure_tasks(waiting)
+    tasks += [
+        Task(one.title, one.url, one.link, is_urgent=one.is_urgent, is_waiting=one.is_news)
+        for one in checks_waiting_for(post, reports)
+    ]
     tasks.sort(key=lambda task: not task.is_urgent)  # stable: otherwise newest cycle first
     context = {
         "post": post,

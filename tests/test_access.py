@@ -10,6 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
+from audits import workflow as audit_moves
+from audits.services import checks, outcomes
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs import changes
@@ -45,6 +47,10 @@ MANAGER = frozenset({"county"})
 CHANGED = frozenset({"township", "township reader", "county", "province"})
 # What the township made public: itself and those below it.
 PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
+# Who reviews what is below it; nothing is below the other county.
+REVIEWERS = frozenset({"township", "county", "province"})
+# What the county drew from: those who are checked, and the level between.
+CHECKED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
 ABOVE = frozenset({"township", "township reader", "county", "province"})  # have subordinates
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
 ANSWERS = frozenset({200, 302, 409, 422})
@@ -118,6 +124,31 @@ def world(line, settings, tmp_path):
     )
     sent = SimpleUploadedFile("附件.pdf", b"%PDF-1.4")
     line.attached = publicity.attach(notice, sent, by=line.province)
+    # The county checks what the township handed it; the check is begun, its findings are not seen.
+    asked = checks.Asked("抽查", "核实", "random", size=2)
+    line.spot_check = checks.create_check(line.of("county"), asked, by=line.county)
+    audit_moves.act("start", line.spot_check, token=0, by=line.county)
+    line.drawn = line.spot_check.rows.get(report=line.of("branch"))
+    photo = SimpleUploadedFile("照片.png", b"\x89PNG\r\n\x1a\n")
+    found = checks.Found({"真实": ("bad", "不符")})
+    checks.save_findings(line.drawn, found, files=[photo], token=0, by=line.county)
+    line.finding_file = line.drawn.files.get()
+    line.remedy = outcomes.issue_remedy(
+        line.drawn, number="1号", text="核实", due_on=timezone.localdate(), by=line.county
+    )
+    photo = SimpleUploadedFile("照片.png", b"\x89PNG\r\n\x1a\n")
+    entry = audit_moves.act_on_remedy(
+        "reply", line.remedy, text="已改", files=[photo], token=0, by=line.township
+    )
+    line.remedy_file = entry.files.get()
+    line.practice = outcomes.find_practice(
+        line.of("branch"),
+        line.of("township"),
+        title="做法",
+        text="按月公示",
+        action="publish",
+        by=line.township,
+    )
     line.publicity = publicity.publish(
         line.of("township"),
         started_on=timezone.localdate(),
@@ -209,6 +240,28 @@ def addresses():
         ("rectification:measures", row, "GET POST", ROW),
         ("rectification:progress_file", ("progress",), "GET", ROW),
         ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
+        ("audits:checks", (LABEL,), "GET", EVERYONE),
+        ("audits:new_check", (LABEL,), "GET POST", REVIEWERS),
+        ("audits:check", ("spot_check",), "GET", CHECKED | {"county"}),
+        *[
+            ("audits:act", ("spot_check", action), "POST", frozenset({"county"}))
+            for action in ("start", "close", "drop", "items")
+        ],
+        ("audits:redraw", ("spot_check",), "GET", CHECKED | {"county"}),
+        ("audits:frame", ("spot_check",), "GET", frozenset({"county"})),
+        ("audits:result", ("spot_check",), "GET", frozenset({"county"})),
+        ("audits:request_correction", ("spot_check",), "GET POST", frozenset({"county"})),
+        ("audits:row", ("spot_check", "drawn"), "GET", ROW),
+        ("audits:row", ("spot_check", "drawn"), "POST", frozenset({"county"})),
+        ("audits:finding_file", ("finding_file",), "GET", frozenset({"county"})),
+        ("audits:remedies", (LABEL,), "GET", EVERYONE),
+        ("audits:remedy", ("remedy",), "GET", ROW),
+        ("audits:remedy_file", ("remedy_file",), "GET", ROW),
+        ("audits:corrections", (LABEL,), "GET", EVERYONE),
+        ("audits:correction", (1,), "GET", NOBODY),  # nothing is corrected
+        ("audits:practices", (LABEL,), "GET", EVERYONE),
+        ("audits:practice", ("practice",), "GET", PUBLISHED),
+        ("audits:find_practice", row, "GET POST", frozenset({"township", "county"})),
         ("jobs:list", (), "GET", EVERYONE | {"no post"}),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
         ("jobs:cancel", ("job",), "POST", frozenset({"township"})),
@@ -255,6 +308,11 @@ def url_of(world, name, arguments):
         "takeover": "takeover" in arguments and world.change.takeovers.get().pk,
         "job": name.startswith("jobs:") and world.job.pk,
         "attached": "attached" in arguments and world.attached.pk,
+        **{
+            name: getattr(world, name).pk
+            for name in ("spot_check", "drawn", "finding_file", "remedy", "remedy_file", "practice")
+            if name in arguments
+        },
         "progress": "progress" in arguments and world.progress.pk,
         "publicity": "publicity" in arguments and world.publicity.pk,
         "upload": name.startswith(("ratings:upload", "ratings:new_b")) and world.upload.pk,

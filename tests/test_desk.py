@@ -374,6 +374,7 @@ def test_the_navigation_counts_what_waits_and_leaves_out_what_one_has_not(client
         "汇总",
         "台账",
         "整改",
+        "抽查",
         "批次",
         "组织",
         "我的下载",
