@@ -2,13 +2,13 @@
 
 from datetime import date, timedelta
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Case, F, JSONField, Q, Sum, Value, When, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import analyzed, insert_select, next_key, retried
+from ledger_site.base.db import analyzed, insert_select, next_key
 from ledger_site.base.progress import Tell, untold
 from ledger_site.base.workflow import TransitionRefused
 from orgs import tree
@@ -42,8 +42,7 @@ def _rated(cycle: Cycle) -> Q:
     return scope
 
 
-@retried
-@transaction.atomic
+@trail.service("新建批次")
 def create_cycle(
     year: int, round: int = 1, *, previous: Cycle | None = None, categories=(), by, **values
 ) -> Cycle:
@@ -59,14 +58,12 @@ def create_cycle(
     return cycle
 
 
-@retried
-@transaction.atomic
+@trail.service("新建批次")
 def create_and_open(year: int, round: int, *, previous: Cycle | None, by) -> Cycle:
     return open_cycle(create_cycle(year, round, previous=previous, by=by), by=by)
 
 
-@retried
-@transaction.atomic
+@trail.service("批次开始")
 def open_cycle(cycle: Cycle, *, by, tell: Tell = untold) -> Cycle:
     """Open a prepared cycle: copy the tree of every rated organization and of all above them.
 
@@ -226,8 +223,7 @@ def _copy_rows(cycle: Cycle) -> None:
         )
 
 
-@retried
-@transaction.atomic
+@trail.service("纳入批次")
 def take_in(organization: Organization, cycle: Cycle, *, by) -> Report:
     """Give an organization that came into being in mid-cycle a report and an empty row, last below
     its superior's; each superior has one more to count.
@@ -271,8 +267,7 @@ def take_in(organization: Organization, cycle: Cycle, *, by) -> Report:
     return report
 
 
-@retried
-@transaction.atomic
+@trail.service("关闭批次")
 def close_cycle(cycle: Cycle, *, by) -> Cycle:
     """Close an open cycle once its root is final; whatever is below it is final then too."""
     list(Report.objects.select_for_update(no_key=True).filter(cycle=cycle, parent=None))
@@ -291,8 +286,7 @@ def close_cycle(cycle: Cycle, *, by) -> Cycle:
     return cycle
 
 
-@retried
-@transaction.atomic
+@trail.service("恢复批次")
 def reopen_cycle(cycle: Cycle, *, reason: str, by) -> Cycle:
     """Take a closed cycle back to 进行中, with a reason."""
     cycle = Cycle.objects.select_for_update().get(pk=cycle.pk)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from django.db import transaction
 from django.utils import timezone
 
 from ledger_site.base import trail
@@ -37,7 +36,7 @@ def _locked(report: Report, by) -> Report:
     return report
 
 
-@transaction.atomic
+@trail.service("认定软弱涣散")
 def mark_weak(report: Report, *, reasons: Iterable[str], note: str, by) -> WeakMark:
     """Mark a direct subordinate as 软弱涣散, with reasons; it says nothing of its grade."""
     report = _locked(report, by)
@@ -58,7 +57,7 @@ def mark_weak(report: Report, *, reasons: Iterable[str], note: str, by) -> WeakM
     return mark
 
 
-@transaction.atomic
+@trail.service("取消软弱涣散认定")
 def lift_mark(report: Report, *, reason: str, by) -> None:
     """Take the mark back, with a reason; it stays as history."""
     report = _locked(report, by)
