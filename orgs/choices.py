@@ -13,6 +13,7 @@ class Role(TextChoices):
     REVIEW = "review", "审核"
     READ = "read", "查阅"
     MANAGE = "manage", "管理"
+    AUDIT = "audit", "审计"
 
 
 # The ten rows of the sheet by category (领域类别), in its order; a category keeps its code when

@@ -103,7 +103,7 @@ def may_edit(report: Report, by) -> bool:
 def last_edit(report: Report) -> AuditEvent | None:
     """Who wrote the row last, and when."""
     edits = AuditEvent.objects.filter(object_kind="report", object_id=report.pk, action="edit")
-    return edits.order_by("-pk").first()
+    return edits.done().order_by("-pk").first()
 
 
 def changed_names(entry: LedgerEntry, values: Mapping[str, Any]) -> list[str]:

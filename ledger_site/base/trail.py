@@ -25,7 +25,7 @@ from django.db import (
 from django.utils import timezone
 
 from . import proof
-from .choices import Result
+from .choices import LOOK, Result
 from .db import copy_rows, moment, retried
 from .models import AuditEvent
 from .numbers import NONE, request_address, request_number
@@ -159,6 +159,15 @@ def _keyed(event: dict, form: int) -> tuple:
     }
     mac = proof.mac_of(form, values)
     return (*(stored[name] for name in proof.EVENT_COLUMNS), form, mac)
+
+
+def look(act: Act, *, by: Doer, action: str = LOOK, label: str = "查看") -> None:
+    """Leave that somebody looked at what is another unit's: once a day for each person, post and
+    object, so that going to and fro costs a query and writes nothing."""
+    today = timezone.localdate()
+    same = AuditEvent.objects.of(act.kind, act.object_id).between(today, None).done()
+    if not same.filter(action=action, person_id=by.person_id, unit_id=by.unit_id).exists():
+        record(action, label, [act], by=by)
 
 
 # ---------------------------------------------------------------- services

@@ -19,7 +19,7 @@ from ..models import Report
 from ..summary import Figures
 from . import showing
 from .entered import day_of, text_of, token_of
-from .finding import visible_report
+from .finding import note_look, visible_report
 
 # Moves that have a page or a button of their own; the others stand on the report page with a form.
 OWN_PAGES = ("submit", "recall", "accept", "send_back")
@@ -278,6 +278,7 @@ def version(request, pk, number):
     version = get_object_or_404(report.versions.select_related("report"), number=number)
     if not versions.may_read(version, post):
         raise Http404
+    note_look(request, report)
     request.cycle = report.cycle
     content = versions.read(version)
     before = report.versions.filter(number=number - 1).first()
