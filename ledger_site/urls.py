@@ -11,6 +11,7 @@ urlpatterns = [
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("", include("ratings.urls")),
     path("", include("rectification.urls")),
+    path("", include("audits.urls")),
     path("jobs/", include("ledger_site.jobs.urls")),
     path("organizations/", include("orgs.urls")),
     path("admin/", admin.site.urls),

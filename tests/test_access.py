@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
+from ledger_site.base.models import AuditEvent
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs.choices import Role
@@ -33,14 +34,20 @@ ROLES = (
     "county",  # two levels up; the branch's report has reached it
     "other county",
     "province",  # three levels up; it has not
+    "auditor",  # 审计 in the township
 )
 NOBODY = frozenset()
+WORKING = (Role.FILL, Role.REVIEW, Role.READ, Role.MANAGE)
 EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
+AUDITOR = frozenset({"auditor"})
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
-ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
+ROW = frozenset({"branch", "branch reader", "township", "township reader", "county", "auditor"})
 # What the township made public: itself and those below it.
-PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
+PUBLISHED = frozenset(
+    {"branch", "branch reader", "sibling", "township", "township reader", "auditor"}
+)
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
+SUPERIOR = frozenset({"township", "township reader", "auditor"})
 ANSWERS = frozenset({200, 302, 409, 422})
 
 
@@ -74,8 +81,9 @@ def world(line, settings, tmp_path):
         "sibling": appoint(units["sibling"], Role.FILL),
         "township": appoint(units["township"], Role.FILL, Role.REVIEW),
         "township reader": appoint(units["township"], Role.READ),
-        "county": appoint(units["county"]),
-        "other county": appoint(other),
+        "county": appoint(units["county"], *WORKING),
+        "auditor": appoint(units["township"], Role.AUDIT),
+        "other county": appoint(other, *WORKING),
         "province": appoint(units["province"], Role.FILL, Role.REVIEW, Role.READ),
     }
     settings.JOBS_DIR = tmp_path
@@ -141,7 +149,7 @@ def addresses():
         ("ratings:preview", row, "GET", ROW),
         ("ratings:hand_in", row, "GET POST", ROW),
         *moves,
-        ("ratings:review", row, "GET POST", frozenset({"township", "township reader"})),
+        ("ratings:review", row, "GET POST", SUPERIOR),
         ("ratings:due", row, "POST", ROW),
         ("ratings:summary", row, "GET", ROW),
         ("ratings:recount", row, "GET", ROW),
@@ -181,7 +189,13 @@ def addresses():
         ("rectification:board", (LABEL,), "GET", EVERYONE),
         ("rectification:measures", row, "GET POST", ROW),
         ("rectification:progress_file", ("progress",), "GET", ROW),
-        ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
+        ("rectification:mark", row, "GET POST", SUPERIOR),
+        ("audits:trail", (), "GET", AUDITOR),
+        ("audits:event", ("event",), "GET", AUDITOR),
+        ("audits:export_trail", (), "POST", AUDITOR),
+        ("audits:chain", (), "GET POST", AUDITOR),
+        ("audits:looks", row, "GET", frozenset({"branch", "branch reader"})),
+        ("audits:printed", (), "POST", NOBODY),  # no page is named
         ("jobs:list", (), "GET", EVERYONE | {"no post"}),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
         ("jobs:cancel", ("job",), "POST", frozenset({"township"})),
@@ -217,6 +231,7 @@ def url_of(world, name, arguments):
         "branch": world.of("branch").pk,
         "unit": world.units["branch"].pk,
         "job": name.startswith("jobs:") and world.job.pk,
+        "event": "event" in arguments and AuditEvent.objects.filter(unit_code="T").first().pk,
         "attached": "attached" in arguments and world.attached.pk,
         "progress": "progress" in arguments and world.progress.pk,
         "publicity": "publicity" in arguments and world.publicity.pk,

@@ -4,15 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orgs', '0004_fewer_indexes'),
+        ("orgs", "0004_fewer_indexes"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='appointment',
-            name='role',
-            field=models.CharField(choices=[('fill', '填报'), ('review', '审核'), ('read', '查阅'), ('manage', '管理'), ('audit', '审计')], max_length=10, verbose_name='角色'),
+            model_name="appointment",
+            name="role",
+            field=models.CharField(
+                choices=[
+                    ("fill", "填报"),
+                    ("review", "审核"),
+                    ("read", "查阅"),
+                    ("manage", "管理"),
+                    ("audit", "审计"),
+                ],
+                max_length=10,
+                verbose_name="角色",
+            ),
         ),
     ]
