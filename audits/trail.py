@@ -126,7 +126,7 @@ def _shown(name: str, value) -> str:
     if isinstance(value, bool):
         return "是" if value else "否"
     if isinstance(value, str) and name in FIELDS and FIELDS[name].choices:
-        return dict(FIELDS[name].choices).get(value, value)
+        return FIELDS[name].labels.get(value, value)
     if isinstance(value, list):
         return "、".join(_shown("", one) for one in value)
     if isinstance(value, dict):

@@ -178,7 +178,14 @@ def cancel(job: Job, *, by) -> bool:
 
 def run(pk: int, attempt: int) -> None:
     """Do a job, unless another worker has it or had it."""
-    request_number.set(new_number())  # what one job does belongs together
+    told = request_number.set(new_number())  # what one job does belongs together
+    try:
+        _run(pk, attempt)
+    finally:
+        request_number.reset(told)
+
+
+def _run(pk: int, attempt: int) -> None:
     waiting = Job.objects.filter(pk=pk, attempt=attempt, state=JobState.WAITING)
     now = timezone.now()
     if not waiting.update(state=JobState.RUNNING, started_at=now, heartbeat_at=now):
