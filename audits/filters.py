@@ -5,7 +5,7 @@ from ratings.filters import ALL, Filters
 
 
 def _text(label: str, hint: str) -> forms.CharField:
-    widget = forms.TextInput(attrs={"placeholder": hint, "type": "search"})
+    widget = forms.TextInput(attrs={"placeholder": hint})
     return forms.CharField(label=label, required=False, max_length=60, widget=widget)
 
 

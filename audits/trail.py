@@ -23,6 +23,52 @@ from .filters import TrailFilters
 MOST = 500_000  # events of a workbook
 NUMBER_DAYS = 31  # how far back a request number is looked for where no day is named
 TITLE = "操作留痕"
+# What events say beside their columns.
+NAMES = {
+    "applied": "写入",
+    "below_due_on": "下级上报截止日",
+    "count": "数量",
+    "days": "天数",
+    "decided": "审核",
+    "decision": "审核结果",
+    "digest": "SHA-256",
+    "document": "文号",
+    "events": "条数",
+    "explanations": "情况说明",
+    "faults": "问题",
+    "fields": "指定的栏目",
+    "file": "文件",
+    "files": "附件",
+    "filters": "筛选条件",
+    "form": "表格",
+    "full_name": "姓名",
+    "is_deep": "各级下级",
+    "is_reviewed": "同时审核",
+    "mark": "标记",
+    "measure": "措施",
+    "measures": "措施",
+    "name": "名称",
+    "new": "现上级",
+    "number": "第几版（稿）",
+    "old": "原上级",
+    "order": "更正文号",
+    "organization": "党组织",
+    "page": "页面",
+    "params": "参数",
+    "prefilled": "带出的栏目",
+    "reasons": "原因",
+    "reports": "报送件",
+    "rows": "行数",
+    "row": "表格的行",
+    "seals": "批数",
+    "short_name": "简称",
+    "started_on": "开始日期",
+    "text": "正文",
+    "title": "标题",
+    "unread": "不能识别的文字",
+    "until": "延期至",
+    "written": "写入",
+}
 # All that is done, by action: walks the index from one action to the next, since a DISTINCT would
 # read every event.
 _ACTIONS = """
@@ -109,11 +155,11 @@ def details(event: AuditEvent) -> list[dict]:
     said = dict(event.data)
     changes = said.pop("changes", None)
     pairs = [*said.items(), *(changes.items() if isinstance(changes, dict) else ())]
-    return [_detail(name, value) for name, value in pairs]
+    return [_detail(name, value) for name, value in pairs if value not in ("", None, [], {})]
 
 
 def _detail(name: str, value) -> dict:
-    label = FIELDS[name].label if name in FIELDS else name
+    label = FIELDS[name].label if name in FIELDS else NAMES.get(name, name)
     if isinstance(value, list) and len(value) == 2:
         old, new = (_shown(name, one) for one in value)
         return {"label": label, "is_change": True, "old": old, "new": new}
