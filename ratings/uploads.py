@@ -286,6 +286,7 @@ def _apply(params, post, stream, watch) -> str:
     _found(upload, found, UploadState.APPLYING, UploadState.APPLIED)
     Upload.objects.filter(pk=upload.pk).update(applied_at=timezone.now())
     data = {"written": found.written_count, "decided": found.decided_count}
+    data["digest"] = upload.digest
     trail.record("apply_upload", "导入台账", [_act(upload, **data)], by=post)
     return ""
 

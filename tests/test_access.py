@@ -37,7 +37,6 @@ ROLES = (
     "auditor",  # 审计 in the township
 )
 NOBODY = frozenset()
-WORKING = (Role.FILL, Role.REVIEW, Role.READ, Role.MANAGE)
 EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
 AUDITOR = frozenset({"auditor"})
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
@@ -81,9 +80,9 @@ def world(line, settings, tmp_path):
         "sibling": appoint(units["sibling"], Role.FILL),
         "township": appoint(units["township"], Role.FILL, Role.REVIEW),
         "township reader": appoint(units["township"], Role.READ),
-        "county": appoint(units["county"], *WORKING),
+        "county": appoint(units["county"]),
         "auditor": appoint(units["township"], Role.AUDIT),
-        "other county": appoint(other, *WORKING),
+        "other county": appoint(other),
         "province": appoint(units["province"], Role.FILL, Role.REVIEW, Role.READ),
     }
     settings.JOBS_DIR = tmp_path
