@@ -13,9 +13,10 @@ from django.utils import timezone
 from ledger_site.base.models import AuditEvent
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
+from orgs import changes
 from orgs.choices import Role
 from orgs.models import Organization
-from ratings import publicity
+from ratings import publicity, scoring
 from ratings.choices import Form
 from ratings.models import Report, Upload
 from ratings.workflow import TRANSITIONS
@@ -41,10 +42,17 @@ EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
 AUDITOR = frozenset({"auditor"})
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county", "auditor"})
+NEAR = ROW - {"county"}  # those whom its score concerns
+# Who keeps accounts above the branch, and who has the unit that changed below it or is it.
+MANAGER = frozenset({"county"})
+CHANGED = frozenset({"township", "township reader", "county", "province", "auditor"})
 # What the township made public: itself and those below it.
 PUBLISHED = frozenset(
     {"branch", "branch reader", "sibling", "township", "township reader", "auditor"}
 )
+ABOVE = frozenset(
+    {"township", "township reader", "county", "province", "auditor"}
+)  # have subordinates
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
 SUPERIOR = frozenset({"township", "township reader", "auditor"})
 ANSWERS = frozenset({200, 302, 409, 422})
@@ -72,6 +80,16 @@ def world(line, settings, tmp_path):
     for name in ("branch", "sibling"):
         hand_up(line.of(name))
     submit(line.of("township"))
+    for unit in units.values():
+        unit.refresh_from_db()
+    line.change = changes.create(
+        units["township"],
+        ground=changes.Ground(date(2012, 5, 1), "测发〔2012〕1号"),
+        by=line.county,
+        code="B3",
+        name="甲县乙乡戊村党支部",
+        kind="branch",
+    )
     for unit in units.values():
         unit.refresh_from_db()
     posts = {
@@ -116,6 +134,7 @@ def world(line, settings, tmp_path):
         contact="乡组织办",
         by=line.township,
     )
+    scoring.set_sheet(line.cycle, {"indicators": [["工作业绩", 100]]}, by=line.province, token=0)
     line.upload = Upload.objects.create(
         report=line.of("township"),
         person=posts["township"].user,
@@ -142,6 +161,11 @@ def addresses():
         ("ratings:report", row, "GET", ROW),
         ("ratings:history", row, "GET", ROW),
         ("ratings:version", ("branch", 1), "GET", ROW),
+        ("ratings:cover", ("branch", 1), "GET", ROW),
+        ("ratings:proof", ("branch", 1), "GET", ROW),
+        ("ratings:compare", row, "GET", ROW),
+        ("ratings:pack", row, "GET POST", ROW),
+        ("ratings:find_version", (), "GET", EVERYONE | {"no post"}),
         ("ratings:fill", row, "GET POST", ROW),
         ("ratings:autosave", row, "POST", ROW),
         ("ratings:grid_row", row, "POST", ROW),
@@ -183,6 +207,9 @@ def addresses():
         ("ratings:publicity", ("publicity",), "GET", PUBLISHED),
         ("ratings:publicity_sheet", ("publicity",), "GET", PUBLISHED),
         ("ratings:answer", ("publicity", 1), "POST", NOBODY),  # nothing was said against it
+        ("ratings:score", row, "GET", NEAR),
+        ("ratings:scores", (LABEL,), "GET", ABOVE),
+        ("ratings:set_score_sheet", (LABEL,), "GET POST", NOBODY),
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("rectification:weak", (LABEL,), "GET", EVERYONE),
         ("rectification:board", (LABEL,), "GET", EVERYONE),
@@ -202,6 +229,13 @@ def addresses():
         ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
         ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
         ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
+        ("orgs:term", ("unit",), "POST", MANAGER),
+        ("orgs:change", ("unit", "rename"), "GET POST", MANAGER),
+        ("orgs:changes", (), "GET", EVERYONE | {"no post"}),
+        ("orgs:past_change", ("change",), "GET", CHANGED),
+        ("orgs:undo", ("change",), "GET POST", MANAGER),
+        ("orgs:terms", (), "GET", EVERYONE | {"no post"}),
+        ("ratings:take_over", ("takeover",), "POST", CHANGED),
     ]
 
 
@@ -229,6 +263,8 @@ def url_of(world, name, arguments):
     keys = {
         "branch": world.of("branch").pk,
         "unit": world.units["branch"].pk,
+        "change": "change" in arguments and world.change.pk,
+        "takeover": "takeover" in arguments and world.change.takeovers.get().pk,
         "job": name.startswith("jobs:") and world.job.pk,
         "event": "event" in arguments and AuditEvent.objects.filter(unit_code="T").first().pk,
         "attached": "attached" in arguments and world.attached.pk,

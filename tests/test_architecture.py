@@ -29,6 +29,7 @@ FILES = (
     "columns",
     "checks",
     "versions",
+    "comparing",
     "posts",
     "middleware",
     "workflow",
@@ -39,6 +40,8 @@ FILES = (
     "sight",
     "bars",
     "exports",
+    "packs",
+    "scoring",
     "jobs",
     "filters",
     "verification",
@@ -47,6 +50,7 @@ FILES = (
     "loading",
     "playing",
     "forms",
+    "score_forms",
     "resources",
     "views",
     "urls",
@@ -134,7 +138,7 @@ def test_what_one_place_writes_is_written_nowhere_else(pattern, allowed):
 
 def test_views_reach_records_only_through_a_scope():
     """`.objects.` in a view is followed by one of the scopes that take the post."""
-    scopes = r"(visible_to|visible_in|within|direct|awaiting|own|managed_by|none)\b"
+    scopes = r"(visible_to|visible_in|within|direct|awaiting|own|own_and_below|managed_by|none)\b"
     bad = []
     for path, module in modules():
         if "views" not in module and not module.endswith("desk"):

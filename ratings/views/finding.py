@@ -10,13 +10,13 @@ from ..workflow import act_of
 
 SAFE = ("GET", "HEAD")
 RELATED = (
-    "cycle",
+    "cycle__score_sheet",
     "category",
     "organization",
     "order",
     "parent__organization",
     "parent__order",
-    "entry",
+    "entry__score",
     "previous__entry",
     "previous__cycle",
     "submitted_by",

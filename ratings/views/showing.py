@@ -9,7 +9,7 @@ from django.urls import reverse
 from ledger_site.base.choices import Result
 from ledger_site.base.models import AuditEvent
 
-from .. import sight, versions, workflow
+from .. import scoring, sight, versions, workflow
 from ..checks import Finding
 from ..choices import Form, Grade, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
@@ -19,7 +19,6 @@ from ..summary import Figures, share
 
 VILLAGE_CATEGORIES = frozenset({"village", "community"})  # whose rows stand in 附件三
 GIVEN_BACK = ("send_back", "reopen", "correct")
-HANDED_UP = ("submit", "accept", "regrade")  # moves that are seen from further above
 LONGEST_LIST = 20
 
 
@@ -106,6 +105,20 @@ def _grade_in(column, row) -> dict:
     return {}
 
 
+def score(report: Report, post) -> dict | None:
+    """What the score of the row proposes, as `ratings/_score.html` takes it; None where the post
+    is shown no score, or there is none in this cycle."""
+    seen = scoring.seen(report, post)
+    if seen is None:
+        return None
+    return {
+        "proposal": seen.proposal,
+        "hidden": seen.hidden,
+        "url": reverse("ratings:score", args=[report.pk]),
+        "part": scoring.part_open_to(report, post),
+    }
+
+
 def finding(found: Finding, explanations: Mapping[str, str], url: str = "") -> dict:
     shown = {
         "severity": found.severity.value,
@@ -150,7 +163,7 @@ def moves_of(report: Report, post) -> list[dict]:
     if not is_near:
         version = sight.version_seen(report, post)
         seen = version and version.number
-        moves = moves.filter(action__in=HANDED_UP, number__lte=seen or 0)
+        moves = moves.filter(action__in=sight.HANDED_UP, number__lte=seen or 0)
     return [_move(report, move, is_near or move.number == seen) for move in moves]
 
 
