@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
-from . import desk, gallery
+from . import desk, gallery, health
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -15,6 +15,9 @@ urlpatterns = [
     path("jobs/", include("ledger_site.jobs.urls")),
     path("organizations/", include("orgs.urls")),
     path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
     path("components/", gallery.gallery, name="gallery"),
 ]
 

@@ -16,6 +16,7 @@ from .choices import (
     STANDING_STATES,
     CycleState,
     Grade,
+    Occasion,
     Opinion,
     State,
     UploadState,
@@ -422,11 +423,12 @@ class ReportMove(models.Model):
 
 
 class Reminder(models.Model):
-    """催报: a superior reminds a late direct subordinate, once a day at most."""
+    """催报: a superior reminds a direct subordinate of what is late, once a day at most of each."""
 
     report = models.ForeignKey(
         Report, models.PROTECT, related_name="reminders", verbose_name="报送件"
     )
+    occasion = models.CharField("事由", max_length=10, choices=Occasion, default=Occasion.LATE)
     on = models.DateField("日期", default=timezone.localdate)
     at = models.DateTimeField("时间", auto_now_add=True)
     text = models.TextField("内容")
@@ -441,7 +443,7 @@ class Reminder(models.Model):
         ordering = ("-id",)
         constraints = (
             models.UniqueConstraint(
-                fields=("report", "on"),
+                fields=("report", "occasion", "on"),
                 name="reminder_once_a_day",
                 violation_error_message="今天已经催报过",
             ),

@@ -26,9 +26,9 @@ def below(path: str, prefix: str = "") -> Q:
     return Q(**{f"{prefix}path__gt": path, f"{prefix}path__lt": successor(path)})
 
 
-def from_path(path: str) -> Q:
+def from_path(path: str, prefix: str = "") -> Q:
     """A path and everything below it, as one range of the index."""
-    return Q(path__gte=path, path__lt=successor(path))
+    return Q(**{f"{prefix}path__gte": path, f"{prefix}path__lt": successor(path)})
 
 
 def ancestors(path: str) -> list[str]:

@@ -213,6 +213,8 @@ def addresses():
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("rectification:weak", (LABEL,), "GET", EVERYONE),
         ("rectification:board", (LABEL,), "GET", EVERYONE),
+        ("rectification:figures", (LABEL,), "GET", EVERYONE),
+        ("rectification:remind", (LABEL,), "GET POST", EVERYONE),
         ("rectification:measures", row, "GET POST", ROW),
         ("rectification:progress_file", ("progress",), "GET", ROW),
         ("rectification:mark", row, "GET POST", SUPERIOR),
@@ -240,6 +242,7 @@ def addresses():
 
 
 PUBLIC = {"login", "logout"}
+MONITORING = {"healthz", "readyz", "metrics"}  # by address: tests/test_health.py
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 
 
@@ -254,7 +257,7 @@ def names(resolver, namespace=""):
 
 
 def test_every_address_is_in_the_table():
-    listed = {name for name, *_ in addresses()} | PUBLIC | TECHNICAL
+    listed = {name for name, *_ in addresses()} | PUBLIC | MONITORING | TECHNICAL
 
     assert set(names(get_resolver())) == listed
 

@@ -25,11 +25,12 @@ from orgs.choices import Role
 from orgs.models import Category, User
 from orgs.tree import Line
 from ratings import opening, publicity, scoring, services, taking_over, uploads, workflow
-from ratings.choices import CycleState, ScorePart, UploadState
-from ratings.models import Cycle, Takeover, Upload
+from ratings.choices import CycleState, Occasion, ScorePart, UploadState
+from ratings.models import Cycle, Report, Takeover, Upload
 from rectification import following
 from rectification import services as weak
 from rectification import workflow as measures
+from rectification.models import Measure
 from tests.factories import appoint, fill, hand_up, submit
 from tests.test_architecture import modules
 
@@ -71,6 +72,12 @@ def planned(line):
     accepted(line)
     drafts = following.proposed(line.of("branch"))
     (line.measure, *_) = following.lay_down(line.of("branch"), drafts, by=line.branch)
+
+
+def overdue(line):
+    planned(line)
+    submit(line.of("township"))
+    Measure.objects.update(due_on=date(2012, 1, 1))
 
 
 def noticed(line):
@@ -510,6 +517,22 @@ CASES = {
         lambda x: services.remind([x.of("branch"), x.of("sibling")], by=x.township),
         ["remind", "remind"],
         lambda x: services.remind([x.of("branch")], by=appoint(x.units["township"], Role.FILL)),
+    ),
+    services.leave_reminders: (
+        None,
+        lambda x: services.leave_reminders(
+            Report.objects.direct(x.township), Occasion.LATE, str, by=x.township
+        ),
+        ["remind", "remind"],
+        lambda x: services.leave_reminders(
+            Report.objects.all(), Occasion.LATE, str, by=appoint(x.units["township"], Role.FILL)
+        ),
+    ),
+    weak.remind: (
+        overdue,
+        lambda x: weak.remind(x.of("township"), by=x.township),
+        ["remind"],
+        lambda x: weak.remind(x.of("township"), by=x.county),
     ),
     uploads.receive: (None, uploaded, ["upload", "start_job"], lambda x: uploads.receive(
         x.of("township"), sheet(), is_reviewed=False, is_deep=True, by=x.township

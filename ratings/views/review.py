@@ -14,7 +14,7 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
 from .. import scoring, services, sight, taking_over, workflow
-from ..choices import Grade, State
+from ..choices import Grade, Occasion, State
 from ..columns import changes
 from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
@@ -146,7 +146,8 @@ def _late(direct, may_review) -> tuple[int, str, int]:
     lines = [services.reminder_text(report) for report in listed[:MOST_IN_TEXT]]
     if len(listed) > MOST_IN_TEXT:
         lines.append("（其余见“逾期”名单）")
-    reminded = late.filter(reminders__on=timezone.localdate()).count()
+    today = {"reminders__on": timezone.localdate(), "reminders__occasion": Occasion.LATE}
+    reminded = late.filter(**today).count()
     return late.count(), "\n".join(lines), reminded
 
 
