@@ -2,7 +2,7 @@ from django.urls import path
 
 from ratings import converters  # noqa: F401 - registers <cycle:…>
 
-from .views import checks, outcomes
+from .views import checks, outcomes, trail
 
 app_name = "audits"
 urlpatterns = [
@@ -24,4 +24,10 @@ urlpatterns = [
     path("<cycle:cycle>/practices/", outcomes.practices, name="practices"),
     path("practices/<int:pk>/", outcomes.practice, name="practice"),
     path("report/<int:pk>/practice/", outcomes.find_practice, name="find_practice"),
+    path("trail/", trail.search, name="trail"),
+    path("trail/<int:pk>/", trail.event, name="event"),
+    path("trail/export/", trail.export, name="export_trail"),
+    path("trail/chain/", trail.chain, name="chain"),
+    path("report/<int:pk>/looks/", trail.looks, name="looks"),
+    path("printed/", trail.printed, name="printed"),
 ]

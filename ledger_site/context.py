@@ -51,6 +51,7 @@ NAVIGATION = (
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization")),
     ("我的下载", "jobs:list", ("jobs:job",)),
+    ("留痕", "audits:trail", ("audits:event", "audits:chain")),
 )
 OF_A_CYCLE = frozenset(
     {
@@ -69,6 +70,7 @@ OF_A_CYCLE = frozenset(
     }
 )
 FOR_SUPERIORS = "ratings:queue"
+FOR_AUDITORS = "audits:trail"
 
 
 def site(request=None) -> dict:
@@ -116,6 +118,8 @@ def navigation(request) -> list[dict]:
     items = []
     for label, page, others in NAVIGATION:
         address = _address(page, report)
+        if page == FOR_AUDITORS and not request.post.has(Role.AUDIT):
+            continue
         if address and not (page == FOR_SUPERIORS and not report.has_subordinates):
             item = {"label": label, "url": address, "current": here == page or here in others}
             if page == FOR_SUPERIORS and request.post.has(Role.REVIEW):

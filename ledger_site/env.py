@@ -5,6 +5,8 @@ with a Chinese sentence that names the variable. Values are not repeated where t
 password. What was asked for is noted in `NAMES`, which a test holds against the README's table.
 """
 
+import hashlib
+import hmac
 import os
 import secrets
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -137,6 +139,47 @@ def secret_key(name: str, *, file_name: str, default_file: Path) -> str:
     if not key:
         raise SettingError(f"{file_name} 的密钥文件 {file} 是空的。")
     return key
+
+
+def audit_keys(name: str, *, file_name: str, secret_key: str) -> list[bytes]:
+    """Keys of the audit trail, one a line: the first is used, the others were in use before.
+
+    The word SECRET_KEY stands for the key that follows from it, which is the only one where none is
+    set.
+    """
+    written, path = text(name), text(file_name)
+    if not written and path:
+        file = BASE_DIR / path
+        try:
+            written = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(f"{file_name} 的密钥文件 {file} 不能读取。") from error
+        if not written:
+            raise SettingError(f"{file_name} 的密钥文件 {file} 是空的。")
+    keys = []
+    for line in (written or "SECRET_KEY").split():
+        if line == "SECRET_KEY":
+            keys.append(hmac.digest(secret_key.encode(), b"audit trail", "sha256"))
+        elif len(line) < 32:
+            source = name if text(name) else file_name
+            raise SettingError(f"{source} 的每个密钥至少 32 个字符，一行一个。")
+        else:
+            keys.append(line.encode())
+    return keys
+
+
+def digest(name: str, *, default: str) -> str:
+    """A digest that Python on this machine has."""
+    value = text(name).lower() or default
+    if value not in {"sha256", "sm3"}:
+        raise SettingError(f"{name} 只能写 sha256 或 sm3，现在是“{value}”。")
+    try:
+        hashlib.new(value)
+    except ValueError as error:
+        raise SettingError(
+            f"{name}：本机的 Python（OpenSSL）没有 {value}，请改用 sha256。"
+        ) from error
+    return value
 
 
 def database(name: str, *, default_file: Path) -> dict:

@@ -10,6 +10,7 @@ import sys
 
 from django.core.exceptions import (
     DisallowedHost,
+    PermissionDenied,
     RequestDataTooBig,
     TooManyFieldsSent,
     TooManyFilesSent,
@@ -19,6 +20,9 @@ from django.http import HttpResponse
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.template import loader
+
+from ledger_site.base import trail
+from orgs.posts import doer_of
 
 from .context import site
 
@@ -47,7 +51,13 @@ def bad_request(request, exception):
 
 
 def permission_denied(request, exception):
-    return _page(request, "403.html", status=403, reason=_for_readers(exception))
+    """What somebody who has signed in may not do leaves an event."""
+    reason = _for_readers(exception)
+    if request.user.is_authenticated:
+        refusal = PermissionDenied(reason or "没有权限")
+        act = trail.Act("page", None, "", request.path)
+        trail.refuse("open", "打开页面", act, refusal, by=doer_of(request))
+    return _page(request, "403.html", status=403, reason=reason)
 
 
 def page_not_found(request, exception):

@@ -134,7 +134,8 @@ SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_ONLY else 0
 # Neither subdomains nor browsers' preload lists: other names under the host may belong to others.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 # A header that anyone can send, unless a proxy in front takes away what came with the request.
-if env.flag("TRUST_PROXY_HEADER", default=False):
+TRUST_PROXY_HEADER = env.flag("TRUST_PROXY_HEADER", default=False)
+if TRUST_PROXY_HEADER:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -200,6 +201,11 @@ LANGUAGE_CODE = "zh-hans"
 TIME_ZONE = "Asia/Shanghai"
 USE_I18N = True
 USE_TZ = True
+
+# The audit trail: what proves it, by which digest, and for how many days it stays in the database.
+AUDIT_KEYS = env.audit_keys("AUDIT_KEY", file_name="AUDIT_KEY_FILE", secret_key=SECRET_KEY)
+AUDIT_DIGEST = env.digest("AUDIT_DIGEST", default="sha256")
+AUDIT_KEPT_DAYS = env.number("AUDIT_KEPT_DAYS", default=1096, lowest=184, highest=36_500)
 
 # Static files
 

@@ -5,6 +5,8 @@ from datetime import time
 from django.conf import settings
 from django.utils import timezone
 
+from ledger_site.base import sealing
+from ledger_site.base.trail import WithoutUnit
 from ledger_site.jobs import routines
 from orgs import tree
 from ratings.verification import verify
@@ -15,7 +17,10 @@ MOST_TOLD = 20  # faults in the result of a night; the command tells all
 
 
 def faults_of_all() -> list[str]:
-    return [*tree.check(), *verify()]
+    """Every place where tree, ledger or trail is not as it ought to be; that it was looked for
+    stands in the trail."""
+    _, in_trail = sealing.check_and_record(by=WithoutUnit())
+    return [*tree.check(), *verify(), *in_trail]
 
 
 def note_verified(faults: list[str]) -> None:

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 
 from ledger_site.base import trail
 from ledger_site.base.admin import Listed, ReadOnly
@@ -17,6 +18,7 @@ from ledger_site.base.importing import Importing
 from . import resources, services
 from .choices import Role
 from .models import Appointment, Category, FormerName, Organization, User
+from .posts import doer_of
 
 admin.site.unregister(Group)  # rights come from appointments
 admin.site.site_header = admin.site.site_title = "基层台账 · 系统维护"
@@ -25,8 +27,7 @@ admin.site.index_title = "系统维护"
 
 def doer(request):
     """The post the administrator acts under, or the person alone."""
-    user = request.user
-    return request.post or trail.WithoutUnit(user.pk, str(user), "系统维护")
+    return doer_of(request, "系统维护")
 
 
 def manages(request) -> bool:
@@ -271,11 +272,12 @@ class AccountAdmin(Imported, Kept, Audited, UserAdmin):
         return super().has_change_permission(request, obj)
 
     def user_change_password(self, request, id, form_url=""):
-        response = super().user_change_password(request, id, form_url)
-        if request.method == "POST" and response.status_code == 302:
-            user = self.get_object(request, id)
-            act = trail.Act(self.audit_kind, user.pk, "", str(user))
-            trail.record("set_password", "设置密码", [act], by=doer(request))
+        with transaction.atomic():
+            response = super().user_change_password(request, id, form_url)
+            if request.method == "POST" and response.status_code == 302:
+                user = self.get_object(request, id)
+                act = trail.Act(self.audit_kind, user.pk, "", str(user))
+                trail.record("set_password", "设置密码", [act], by=doer(request))
         return response
 
     def get_readonly_fields(self, request, obj=None):

@@ -7,6 +7,8 @@ class OrgsConfig(AppConfig):
     verbose_name = "组织与账号"
 
     def ready(self):
-        from .services import ensure_categories  # models are not loaded when this file is read
+        # Models are not loaded when this file is read.
+        from . import signing  # noqa: F401 - listens
+        from .services import ensure_categories
 
         post_migrate.connect(ensure_categories, sender=self)

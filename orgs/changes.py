@@ -16,7 +16,6 @@ from django.db.models import Q
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import retried
 
 from . import services, tree
 from .choices import ChangeKind, Kind, PartRole, Role
@@ -159,8 +158,7 @@ def _follow(changes: list[OrgChange], by) -> None:
 # ---------------------------------------------------------------- one organization
 
 
-@retried
-@transaction.atomic
+@trail.service("新建党组织")
 def create(parent: Organization, *, ground: Ground, by, **values) -> OrgChange:
     """Make an organization below `parent`; `values` as `tree.insert` takes them.
 
@@ -174,8 +172,7 @@ def create(parent: Organization, *, ground: Ground, by, **values) -> OrgChange:
     return _done(ChangeKind.CREATE, made, ground, by, is_recorded=True)
 
 
-@retried
-@transaction.atomic
+@trail.service("更名")
 def rename(
     organization: Organization, *, name: str, short_name: str = "", ground: Ground, by
 ) -> OrgChange:
@@ -195,8 +192,7 @@ def rename(
     return _done(ChangeKind.RENAME, organization, ground, by, data=data, is_recorded=True)
 
 
-@retried
-@transaction.atomic
+@trail.service("变更领域类别")
 def reclassify(
     organization: Organization, *, category: Category | None, ground: Ground, by
 ) -> OrgChange:
@@ -212,8 +208,7 @@ def reclassify(
     return _done(ChangeKind.RECLASSIFY, organization, ground, by, data=data)
 
 
-@retried
-@transaction.atomic
+@trail.service("改设")
 def upgrade(
     organization: Organization, *, kind: Kind, is_rated: bool, ground: Ground, by
 ) -> OrgChange:
@@ -229,8 +224,7 @@ def upgrade(
     return _done(ChangeKind.UPGRADE, organization, ground, by, data=data)
 
 
-@retried
-@transaction.atomic
+@trail.service("转隶")
 def move(organization: Organization, *, parent: Organization, ground: Ground, by) -> OrgChange:
     """转隶: hang it with all that is below it under another superior. Who is above both may."""
     tree.lock()
@@ -245,8 +239,7 @@ def move(organization: Organization, *, parent: Organization, ground: Ground, by
     return _done(ChangeKind.MOVE, moved, ground, by, data=data, is_recorded=True)
 
 
-@retried
-@transaction.atomic
+@trail.service("撤销")
 def close(organization: Organization, *, ground: Ground, by) -> OrgChange:
     """撤销; whoever held a post there holds it no more."""
     tree.lock()
@@ -255,8 +248,7 @@ def close(organization: Organization, *, ground: Ground, by) -> OrgChange:
     return _done(ChangeKind.CLOSE, organization, ground, by, data={"ended": ended})
 
 
-@retried
-@transaction.atomic
+@trail.service("恢复")
 def reopen(organization: Organization, *, ground: Ground, by) -> OrgChange:
     """恢复 what was closed; posts are given anew."""
     tree.lock()
@@ -291,8 +283,7 @@ def _reopen(organization: Organization) -> None:
     organization.save()
 
 
-@retried
-@transaction.atomic
+@trail.service("登记任期")
 def set_term(organization: Organization, ends_on: date | None, *, by) -> None:
     """换届: the day on which the term of its committee ends; None: not known."""
     tree.lock()
@@ -340,8 +331,7 @@ def open_to(organization: Organization, by) -> list[ChangeKind]:
 # ---------------------------------------------------------------- several
 
 
-@retried
-@transaction.atomic
+@trail.service("合并")
 def merge(
     parts: list[Organization],
     *,
@@ -392,8 +382,7 @@ def merge(
     return _done(ChangeKind.MERGE, result, ground, by, data=data, sources=sources)
 
 
-@retried
-@transaction.atomic
+@trail.service("分设")
 def split(
     source: Organization,
     *,
@@ -483,8 +472,7 @@ def note_loaded(outcomes: Mapping[str, Mapping[str, list]], *, by) -> None:
 # ---------------------------------------------------------------- taking back
 
 
-@retried
-@transaction.atomic
+@trail.service("撤回组织变动")
 def undo(change: OrgChange, *, ground: Ground, by) -> OrgChange:
     """Take a change back by a contrary one; the last one of an organization first."""
     tree.lock()
@@ -592,9 +580,8 @@ def rehearse(act: Callable[[], OrgChange]) -> Preview:
         return seen[0]
 
 
-@retried
-@transaction.atomic
-def confirm(act: Callable[[], OrgChange], digest: str) -> OrgChange:
+@trail.service("办理组织变动")
+def confirm(act: Callable[[], OrgChange], digest: str, *, by) -> OrgChange:
     """Make the change if it does what was shown; raises `StructureError` else."""
     change = act()
     if _look(change).digest != digest:

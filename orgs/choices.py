@@ -13,6 +13,7 @@ class Role(TextChoices):
     REVIEW = "review", "审核"
     READ = "read", "查阅"
     MANAGE = "manage", "管理"
+    AUDIT = "audit", "审计"
 
 
 class ChangeKind(TextChoices):

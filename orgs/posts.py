@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from ledger_site.base.trail import WithoutUnit
+
 from .choices import Role
 from .models import Appointment, Organization, User
 
@@ -83,6 +85,13 @@ def posts_of(user: User) -> list[Post]:
     return [Post(unit, frozenset(roles[pk]), user) for pk, unit in units.items()]
 
 
+def doer_of(request, role: str = "") -> Post | WithoutUnit:
+    """Whoever sent a request: under the post in hand, or as a person without one."""
+    user = request.user
+    post = getattr(request, "post", None)
+    return post or WithoutUnit(user.pk, str(user) if user.is_authenticated else "未登录", role)
+
+
 def system_post(organization: Organization) -> Post:
     """The system acting for a unit by a command; bound by every rule that is not about persons."""
-    return Post(organization, frozenset(Role.values))
+    return Post(organization, frozenset(Role.values) - {Role.AUDIT})

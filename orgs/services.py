@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import models, transaction
+from django.db import models
 from django.utils import timezone
 
 from ledger_site.base import trail
@@ -22,7 +22,7 @@ def ensure_categories(**kwargs) -> None:
     )
 
 
-@transaction.atomic
+@trail.service("新建或修改")
 def write(record: models.Model, values: Mapping[str, Any], *, kind: str, by) -> dict[str, list]:
     """Make a record or change it, and leave the event; what changed as name → old, new.
 
@@ -54,7 +54,7 @@ def _plain(value):
     return str(value)
 
 
-@transaction.atomic
+@trail.service("任职")
 def appoint(user: User, organization: Organization, *roles: Role, by, is_ledger_clerk=False):
     """Give a user roles in an organization from today; a role already held stays as it is."""
     held = set(
@@ -82,7 +82,7 @@ def _act(appointment: Appointment) -> trail.Act:
     )
 
 
-@transaction.atomic
+@trail.service("更名")
 def rename(organization: Organization, *, name: str, short_name: str, by, reason: str = "") -> None:
     """Change an organization's names and keep the former ones, by which sheets still find it.
 

@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import analyzed, copy_rows, reserved_keys, retried, update_integers
+from ledger_site.base.db import analyzed, copy_rows, reserved_keys, update_integers
+from ledger_site.base.workflow import Refusal
 
 from .choices import Kind
 from .models import FormerName, Organization, SearchText
@@ -25,7 +26,7 @@ MAX_DEPTH = 12  # levels below the root; the cycles' paths hold four digits a le
 LOCK_KEY = 20120709  # any constant: the key of the advisory lock on the tree
 
 
-class StructureError(Exception):
+class StructureError(Refusal):
     """A change that would break the tree; the text says what and where, in Chinese."""
 
 
@@ -53,8 +54,7 @@ def short_name_under(parent: Organization | None, name: str) -> str:
     return short_name_of(name, [place_of(one) for one in above.values_list("name", flat=True)])
 
 
-@retried
-@transaction.atomic
+@trail.service("新建党组织")
 def insert(*, parent: Organization | None, by, reason: str = "", **values) -> Organization:
     """Put a new organization below `parent`, last among its siblings unless `order` says otherwise.
 
@@ -81,8 +81,7 @@ def insert(*, parent: Organization | None, by, reason: str = "", **values) -> Or
     return organization
 
 
-@retried
-@transaction.atomic
+@trail.service("转隶")
 def move(organization: Organization, *, parent: Organization, by, reason: str = "") -> Organization:
     """Hang an organization with all that is below it under another superior, last there."""
     lock()
@@ -189,8 +188,7 @@ BATCH = 200
 PIECE = 5000
 
 
-@retried
-@transaction.atomic
+@trail.service("批量导入党组织")
 def load(lines: list[Line], *, by, records_each: bool = False) -> Loaded:
     """Insert and change any number of organizations at once, parents anywhere in the list.
 

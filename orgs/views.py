@@ -194,7 +194,7 @@ def _asked(request, form: GroundForm, title: str):
         digest = request.POST.get("digest", "")
         try:
             if digest and "back" not in request.POST:
-                done = changes.confirm(form.act, digest)
+                done = changes.confirm(form.act, digest, by=request.post)
                 messages.success(request, f"已办理：{done}")
                 return redirect("orgs:past_change", done.pk)
         except StructureError as refusal:

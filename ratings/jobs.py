@@ -5,6 +5,7 @@ from functools import partial
 from django.utils import timezone
 
 from ledger_site.base import trail
+from ledger_site.base.choices import EXPORT
 from ledger_site.base.workflow import TransitionRefused
 from ledger_site.jobs.services import keeps_house, runs, start
 from orgs.choices import Role
@@ -38,12 +39,12 @@ def _export(params, post, stream, watch) -> str:
     watch("读取汇总数据")
     name = exports.file_name(form, report, timezone.localdate())
     if is_split:
-        exports.write_split(form, report, post, stream, watch)
+        rows = sum(exports.write_split(form, report, post, stream, watch).values())
         name = f"{name.removesuffix('.xlsx')}.zip"
     else:
-        exports.write(form, report, post, stream, watch)
-    act = act_of(report, form=form.value, file=name)
-    watch.at_end(partial(trail.record, "export", "导出", [act], by=post))
+        rows = exports.write(form, report, post, stream, watch)
+    act = act_of(report, form=form.value, file=name, rows=rows)
+    watch.at_end(partial(trail.record, EXPORT, "导出", [act], by=post))
     return name
 
 

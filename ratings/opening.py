@@ -2,13 +2,13 @@
 
 from datetime import date, timedelta
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Case, F, JSONField, Q, Sum, Value, When, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import analyzed, insert_select, next_key, retried
+from ledger_site.base.db import analyzed, insert_select, next_key
 from ledger_site.base.progress import Tell, untold
 from ledger_site.base.workflow import TransitionRefused
 from orgs import tree
@@ -42,8 +42,7 @@ def rated(cycle: Cycle) -> Q:
     return scope
 
 
-@retried
-@transaction.atomic
+@trail.service("新建批次")
 def create_cycle(
     year: int, round: int = 1, *, previous: Cycle | None = None, categories=(), by, **values
 ) -> Cycle:
@@ -65,14 +64,12 @@ def create_cycle(
     return cycle
 
 
-@retried
-@transaction.atomic
+@trail.service("新建批次")
 def create_and_open(year: int, round: int, *, previous: Cycle | None, by) -> Cycle:
     return open_cycle(create_cycle(year, round, previous=previous, by=by), by=by)
 
 
-@retried
-@transaction.atomic
+@trail.service("批次开始")
 def open_cycle(cycle: Cycle, *, by, tell: Tell = untold) -> Cycle:
     """Open a prepared cycle: copy the tree of every rated organization and of all above them.
 
@@ -241,8 +238,7 @@ def _copy_rows(cycle: Cycle) -> None:
         )
 
 
-@retried
-@transaction.atomic
+@trail.service("关闭批次")
 def close_cycle(cycle: Cycle, *, by) -> Cycle:
     """Close an open cycle once its root is final; whatever is below it is final then too."""
     list(Report.objects.select_for_update(no_key=True).filter(cycle=cycle, parent=None))
@@ -261,8 +257,7 @@ def close_cycle(cycle: Cycle, *, by) -> Cycle:
     return cycle
 
 
-@retried
-@transaction.atomic
+@trail.service("恢复批次")
 def reopen_cycle(cycle: Cycle, *, reason: str, by) -> Cycle:
     """Take a closed cycle back to 进行中, with a reason."""
     cycle = Cycle.objects.select_for_update().get(pk=cycle.pk)

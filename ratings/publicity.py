@@ -2,7 +2,6 @@
 
 from datetime import date, timedelta
 
-from django.db import transaction
 from django.utils import timezone
 
 from ledger_site.base import attaching, sheets, trail
@@ -32,7 +31,7 @@ MOST_FILES = 20  # of a notice
 # ---------------------------------------------------------------- 通知
 
 
-@transaction.atomic
+@trail.service("发布通知")
 def write_notice(cycle: Cycle, *, title: str, document: str, text: str, by) -> Notice:
     """Write the notice of a cycle, or write it anew: then every unit has it to read again.
 
@@ -59,7 +58,7 @@ def write_notice(cycle: Cycle, *, title: str, document: str, text: str, by) -> N
     return notice
 
 
-@transaction.atomic
+@trail.service("添加通知附件")
 def attach(notice: Notice, sent, *, by) -> NoticeFile:
     """Add a file to a notice; what was read before holds, since its words are the same."""
     if by.organization.parent_id or not by.has(Role.MANAGE):
@@ -74,7 +73,7 @@ def attach(notice: Notice, sent, *, by) -> NoticeFile:
     return file
 
 
-@transaction.atomic
+@trail.service("撤下通知附件")
 def remove_file(file: NoticeFile, *, by) -> None:
     """Take a file off the notice; it is kept, as everything with history."""
     if by.organization.parent_id or not by.has(Role.MANAGE):
@@ -87,7 +86,7 @@ def remove_file(file: NoticeFile, *, by) -> None:
     trail.record("detach", "撤下通知附件", [act], by=by)
 
 
-@transaction.atomic
+@trail.service("阅知")
 def read_notice(notice: Notice, report: Report, *, by) -> None:
     """Note that a person of the unit has read the notice as it is now; once is enough."""
     if by.organization_id != report.organization_id:
@@ -118,7 +117,7 @@ def accepted_rows(report: Report):
     ).exclude(entry__reviewed_grade=None)
 
 
-@transaction.atomic
+@trail.service("公示")
 def publish(report: Report, *, started_on: date, days: int, contact: str, by) -> Publicity:
     """Make the accepted rows public for so many days, the first one counted."""
     if by.organization_id != report.organization_id or not by.has(Role.REVIEW):
@@ -160,7 +159,7 @@ def _check_own(publicity: Publicity, by) -> None:
         raise TransitionRefused("只有公示单位的审核人员可以登记和答复意见")
 
 
-@transaction.atomic
+@trail.service("登记公示意见")
 def object_to(publicity: Publicity, *, row: PublicRow | None, received_on, source, text, by):
     """Record what somebody said against the list or a row of it. Raises `TransitionRefused` for
     whom it is not up to, and before the first day."""
@@ -180,7 +179,7 @@ def object_to(publicity: Publicity, *, row: PublicRow | None, received_on, sourc
     return objection
 
 
-@transaction.atomic
+@trail.service("答复公示意见")
 def answer(objection: Objection, *, text: str, by) -> None:
     """Answer an objection; an answer stands."""
     _check_own(objection.publicity, by)

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Count
 
 from ledger_site.base import sheets, trail
-from ledger_site.base.db import retried
 from ledger_site.base.sheets import Book, Column, Row
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
@@ -254,8 +252,7 @@ def part_open_to(report: Report, by) -> ScorePart | None:
 # ---------------------------------------------------------------- writes
 
 
-@retried
-@transaction.atomic
+@trail.service("评分")
 def save(report: Report, part: ScorePart, values: Mapping[str, Any], *, by, token: int) -> None:
     """Enter a part of a row's score; the same again changes nothing.
 
@@ -311,8 +308,7 @@ def why_not_set(cycle: Cycle, sheet: ScoreSheet | None) -> str:
     return ""
 
 
-@retried
-@transaction.atomic
+@trail.service("设定评分表")
 def set_sheet(cycle: Cycle, values: Mapping[str, Any], *, by, token: int) -> ScoreSheet:
     """Set how the rows of a cycle are scored, and use it; the same again changes nothing."""
     cycle, sheet = _locked_sheet(cycle, by)
@@ -332,8 +328,7 @@ def set_sheet(cycle: Cycle, values: Mapping[str, Any], *, by, token: int) -> Sco
     return sheet
 
 
-@retried
-@transaction.atomic
+@trail.service("停用评分表")
 def stop_sheet(cycle: Cycle, *, by, token: int) -> None:
     """Score nothing in a cycle; what was set is kept, to be used again."""
     cycle, sheet = _locked_sheet(cycle, by)

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import retried
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
@@ -105,15 +103,14 @@ def may_edit(report: Report, by) -> bool:
 def last_edit(report: Report) -> AuditEvent | None:
     """Who wrote the row last, and when."""
     edits = AuditEvent.objects.filter(object_kind="report", object_id=report.pk, action="edit")
-    return edits.order_by("-pk").first()
+    return edits.done().order_by("-pk").first()
 
 
 def changed_names(entry: LedgerEntry, values: Mapping[str, Any]) -> list[str]:
     return [name for name, value in values.items() if getattr(entry, name) != value]
 
 
-@retried
-@transaction.atomic
+@trail.service("填报")
 def save_row(report: Report, values: Mapping[str, Any], *, by, token: int | None = None) -> Report:
     """Write fields of one row; the same values again change nothing.
 
@@ -148,8 +145,7 @@ class Saved:
     refused: list[tuple[Report, TransitionRefused]]
 
 
-@retried
-@transaction.atomic
+@trail.service("填报")
 def save_rows(changes: Iterable[RowChange], *, by) -> Saved:
     """Write rows of one superior's subordinates, or of the own unit, in one transaction.
 
@@ -201,8 +197,7 @@ def save_rows(changes: Iterable[RowChange], *, by) -> Saved:
 # ---------------------------------------------------------------- corrections
 
 
-@retried
-@transaction.atomic
+@trail.service("更正")
 def open_correction(
     *, issuer: Report, rows: list[Report], fields: list[str], number: str, reason: str, by
 ) -> CorrectionOrder:
@@ -252,8 +247,7 @@ def open_correction(
 # ---------------------------------------------------------------- deadlines and reminders
 
 
-@retried
-@transaction.atomic
+@trail.service("设定截止日")
 def set_below_due_on(report: Report, day: date, *, by, token: int | None = None) -> None:
     """Set the last day on which direct subordinates report (rule 11)."""
     report = workflow.locked([report.pk])[report.pk]
@@ -271,8 +265,7 @@ def set_below_due_on(report: Report, day: date, *, by, token: int | None = None)
     trail.record("set_due", "设定截止日", [act], by=by)
 
 
-@retried
-@transaction.atomic
+@trail.service("催报")
 def remind(reports: Iterable[Report], *, by) -> list[Reminder]:
     """催报: leave a notice with each late direct subordinate, once a day (rule 12)."""
     late = Report.objects.direct(by).overdue().filter(pk__in={report.pk for report in reports})
@@ -280,7 +273,7 @@ def remind(reports: Iterable[Report], *, by) -> list[Reminder]:
     return leave_reminders(late, Occasion.LATE, reminder_text, by=by)
 
 
-@transaction.atomic
+@trail.service("催报")
 def leave_reminders(
     reports, occasion: Occasion, text_of: Callable[[Report], str], *, by
 ) -> list[Reminder]:

@@ -14,7 +14,6 @@ from django.db.models.functions import Concat, Substr
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import retried
 from ledger_site.base.workflow import TransitionRefused
 from orgs import changes, tree
 from orgs.choices import ChangeKind, PartRole, Role
@@ -72,8 +71,7 @@ def _superiors(change: OrgChange) -> set[int]:
     return found - {None}
 
 
-@retried
-@transaction.atomic
+@trail.service("纳入组织变动")
 def attempt(takeover: Takeover, *, by) -> bool:
     """Take the change over if it can be now; else the reason is kept, and told."""
     tree.lock()
@@ -99,7 +97,11 @@ def attempt_by_hand(takeover: Takeover, *, by: Post) -> None:
     if not may_press(by):
         raise TransitionRefused("只有审核人员或管理人员可以办理纳入")
     if not attempt(takeover, by=by):
-        raise TransitionRefused(Takeover.objects.get(pk=takeover.pk).refusal)
+        refusal = TransitionRefused(Takeover.objects.get(pk=takeover.pk).refusal)
+        # What refused it is kept with the takeover, so it is no refusal of a service.
+        act = trail.Act("takeover", takeover.pk, "", str(takeover))
+        trail.refuse("take_over", "纳入组织变动", act, refusal, by=by)
+        raise refusal
 
 
 def attempt_waiting() -> int:

@@ -65,6 +65,7 @@ def why_not(report: Report, post) -> str:
     return ""
 
 
+@trail.service("上传台账")
 def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Upload:
     """Keep a file that was sent and have it looked at. Raises `TransitionRefused` where the post
     may not import, decide or reach so deep."""
@@ -87,21 +88,20 @@ def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Up
             digest.update(chunk)
             file.write(chunk)
     try:
-        with transaction.atomic():
-            upload = Upload.objects.create(
-                report=report,
-                person=by.user,
-                file=name,
-                file_name=file_name("", sent.name),
-                size=path.stat().st_size,
-                digest=digest.hexdigest(),
-                is_reviewed=is_reviewed,
-                is_deep=is_deep,
-                expires_at=timezone.now() + KEPT,
-            )
-            data = {"digest": upload.digest, "is_reviewed": is_reviewed, "is_deep": is_deep}
-            trail.record("upload", "上传台账", [_act(upload, **data)], by=by)
-            _ask(upload, "check_upload", "检查", by)
+        upload = Upload.objects.create(
+            report=report,
+            person=by.user,
+            file=name,
+            file_name=file_name("", sent.name),
+            size=path.stat().st_size,
+            digest=digest.hexdigest(),
+            is_reviewed=is_reviewed,
+            is_deep=is_deep,
+            expires_at=timezone.now() + KEPT,
+        )
+        data = {"digest": upload.digest, "is_reviewed": is_reviewed, "is_deep": is_deep}
+        trail.record("upload", "上传台账", [_act(upload, **data)], by=by)
+        _ask(upload, "check_upload", "检查", by)
     except BaseException:
         path.unlink()
         raise
@@ -111,14 +111,14 @@ def receive(report: Report, sent, *, is_reviewed: bool, is_deep: bool, by) -> Up
 # `seen` is the job that the page showed the result of: an old tab answers and confirms nothing.
 
 
+@trail.service("检查台账")
 def check_again(upload: Upload, choices: list, *, seen: int, by) -> None:
     """Look at the file once more, with other answers."""
     if upload.job and upload.job.is_unfinished:
         raise TransitionRefused("正在办理，请稍候")
-    with transaction.atomic():
-        _turn(upload, {UploadState.CHECKED, UploadState.CHECKING}, UploadState.CHECKING, seen)
-        Upload.objects.filter(pk=upload.pk).update(choices=choices)
-        _ask(upload, "check_upload", "检查", by)
+    _turn(upload, {UploadState.CHECKED, UploadState.CHECKING}, UploadState.CHECKING, seen)
+    Upload.objects.filter(pk=upload.pk).update(choices=choices)
+    _ask(upload, "check_upload", "检查", by)
 
 
 def may_create(upload: Upload, post) -> bool:
@@ -126,7 +126,7 @@ def may_create(upload: Upload, post) -> bool:
     return post.has(Role.MANAGE) and not upload.is_deep and upload.report.has_subordinates
 
 
-@transaction.atomic
+@trail.service("新建党支部")
 def create_branch(
     upload: Upload, where: loading.Where, *, seen: int, ground: changes.Ground, by, **values
 ) -> None:
@@ -143,22 +143,22 @@ def create_branch(
     check_again(upload, [*others, [*where, {CODE: branch.code}]], seen=seen, by=by)
 
 
+@trail.service("导入台账")
 def confirm(upload: Upload, *, is_partial: bool, seen: int, by) -> None:
     """Have the rows written that were shown as good: all of the file, or these only."""
     if upload.found.get("outcome") == "file_rejected":
         raise TransitionRefused("这个文件不能导入，请修改后重新上传")
     if upload.found.get("outcome") != "accepted" and not is_partial:
         raise TransitionRefused("还有错误没有改正，不能全部导入")
-    with transaction.atomic():
-        _turn(upload, {UploadState.CHECKED}, UploadState.APPLYING, seen)
-        _ask(upload, "apply_upload", "写入", by, is_partial=is_partial)
+    _turn(upload, {UploadState.CHECKED}, UploadState.APPLYING, seen)
+    _ask(upload, "apply_upload", "写入", by, is_partial=is_partial)
 
 
+@trail.service("撤销导入")
 def undo(upload: Upload, *, seen: int, by) -> None:
     """Have all rows of an upload made what they were, if nobody has touched them since."""
-    with transaction.atomic():
-        _turn(upload, {UploadState.APPLIED}, UploadState.UNDOING, seen)
-        _ask(upload, "undo_upload", "撤销导入", by)
+    _turn(upload, {UploadState.APPLIED}, UploadState.UNDOING, seen)
+    _ask(upload, "undo_upload", "撤销导入", by)
 
 
 def settle(upload: Upload) -> Upload:
@@ -291,6 +291,7 @@ def _apply(params, post, stream, watch) -> str:
     _found(upload, found, UploadState.APPLYING, UploadState.APPLIED)
     Upload.objects.filter(pk=upload.pk).update(applied_at=timezone.now())
     data = {"written": found.written_count, "decided": found.decided_count}
+    data["digest"] = upload.digest
     trail.record("apply_upload", "导入台账", [_act(upload, **data)], by=post)
     return ""
 

@@ -16,13 +16,11 @@ from datetime import date
 from enum import Enum
 from functools import partial
 
-from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ledger_site.base import trail, workflow
-from ledger_site.base.db import retried
 from ledger_site.base.workflow import Transition, TransitionRefused
 from orgs.choices import Role
 from orgs.models import Appointment, Organization
@@ -331,6 +329,7 @@ def check_token(report: Report, token: int | None) -> None:
 # ---------------------------------------------------------------- moves
 
 
+@trail.service(TRANSITIONS)
 def move(action: str, report: Report, *, by, token: int | None = None, **entered) -> Report:
     """Make one move, or raise `TransitionRefused` and store nothing. Arguments as `move_many`."""
     decision = entered.pop("decision", None)
@@ -342,8 +341,7 @@ def move(action: str, report: Report, *, by, token: int | None = None, **entered
     return outcome.moved[0]
 
 
-@retried
-@transaction.atomic
+@trail.service(TRANSITIONS)
 def move_many(
     action: str,
     items: Iterable[Item],
@@ -371,8 +369,7 @@ def move_many(
     )
 
 
-@retried
-@transaction.atomic
+@trail.service(TRANSITIONS)
 def move_imported(action: str, pks: Iterable[int], *, by=None) -> Outcome:
     """Submit or accept reports of any superiors of one cycle, each by the system for its superior,
     or by a person, who reaches but the subordinates of one.
@@ -396,8 +393,7 @@ def move_imported(action: str, pks: Iterable[int], *, by=None) -> Outcome:
     return _move(action, reports, items, by_of, is_import=by is None)
 
 
-@retried
-@transaction.atomic
+@trail.service("上报并审核")
 def hand_up_imported(
     pks: Collection[int], *, accepts: bool = True, by=None
 ) -> tuple[Outcome, Outcome]:

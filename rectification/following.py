@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from django.db import transaction
 from django.db.models import Count
 
 from ledger_site.base import trail
@@ -131,7 +130,7 @@ def why_not_lay_down(report: Report, by) -> str:
     return ""
 
 
-@transaction.atomic
+@trail.service("分解措施")
 def lay_down(report: Report, drafts: Sequence[Draft], *, by) -> list[Measure]:
     """Store the measures of a row, once; later ones are added behind them."""
     report = Report.objects.select_for_update(no_key=True).get(pk=report.pk)

@@ -3,7 +3,6 @@ overdue measures."""
 
 from collections.abc import Iterable
 
-from django.db import transaction
 from django.utils import timezone
 
 from ledger_site.base import trail
@@ -42,7 +41,7 @@ def _locked(report: Report, by) -> Report:
     return report
 
 
-@transaction.atomic
+@trail.service("认定软弱涣散")
 def mark_weak(report: Report, *, reasons: Iterable[str], note: str, by) -> WeakMark:
     """Mark a direct subordinate as 软弱涣散, with reasons; it says nothing of its grade."""
     report = _locked(report, by)
@@ -63,7 +62,7 @@ def mark_weak(report: Report, *, reasons: Iterable[str], note: str, by) -> WeakM
     return mark
 
 
-@transaction.atomic
+@trail.service("取消软弱涣散认定")
 def lift_mark(report: Report, *, reason: str, by) -> None:
     """Take the mark back, with a reason; it stays as history."""
     report = _locked(report, by)
@@ -79,7 +78,7 @@ def lift_mark(report: Report, *, reason: str, by) -> None:
     trail.record("lift_weak", "取消软弱涣散认定", [act], by=by)
 
 
-@transaction.atomic
+@trail.service("催报")
 def remind(own: Report, *, by) -> list[Reminder]:
     """催报: leave a notice with each direct subordinate that has overdue measures, its own or below
     it as far as they are seen, once a day; in closed cycles too, since measures go on."""

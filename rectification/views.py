@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ledger_site.base import attaching, trail
+from ledger_site.base.choices import EXPORT
 from ledger_site.base.paging import page_of, whole
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
@@ -22,7 +23,7 @@ from ratings.filters import unit_choices
 from ratings.models import Reminder, Report
 from ratings.querysets import from_path
 from ratings.views.entered import day_of, text_of, token_of
-from ratings.views.finding import visible_cycle, visible_report
+from ratings.views.finding import note_list, visible_cycle, visible_report
 from ratings.views.ledger import clean_path, grouped
 from ratings.workflow import act_of
 
@@ -48,6 +49,7 @@ def rectification(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
     visible = Report.objects.visible_in(cycle, post)
     own = get_object_or_404(visible, organization=post.organization)
+    note_list(request, own)
     directs = list(visible.filter(parent=own).order_by("path"))
     units = unit_choices(visible, directs, request.GET.get("unit"))
     filters = PlanFilters(request.GET, unit=units)
@@ -195,14 +197,15 @@ def measure_list(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
     visible = Report.objects.visible_in(cycle, post)
     own = _own(visible, post)
+    note_list(request, own)
     filters, unit = _within(MeasureFilters, request, visible, own)
     asked = {name: value for name, value in filters.chosen.items() if name != "unit"}
     found = Measure.objects.seen_by(post, own)
     found = board.chosen(found, own, unit, today=timezone.localdate(), **asked)
     if request.GET.get("sheet") == "1":
         stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-        board.write(own, found, post, stream)
-        return _sent(request, own, stream, board.file_name(own))
+        rows = board.write(own, found, post, stream)
+        return _sent(request, own, stream, board.file_name(own), rows)
     found = found.select_related("report__parent", "report__cycle").prefetch_related("helpers")
     page = page_of(found, request.GET, key="pk")
     context = {
@@ -372,6 +375,7 @@ def weak_list(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
     visible = Report.objects.visible_in(cycle, post)
     own = get_object_or_404(visible, organization=post.organization)
+    note_list(request, own)
     directs = list(visible.filter(parent=own).order_by("path"))
     units = unit_choices(visible, directs, request.GET.get("unit"))
     filters = WeakFilters(request.GET, unit=units)
@@ -396,12 +400,14 @@ def weak_list(request, cycle):
 
 def _sheet(request, own, rows):
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    weak.write(own, rows, request.post, stream)
-    return _sent(request, own, stream, weak.file_name(own))
+    count = weak.write(own, rows, request.post, stream)
+    return _sent(request, own, stream, weak.file_name(own), count)
 
 
-def _sent(request, own, stream, name: str) -> FileResponse:
-    trail.record("export", "导出", [act_of(own, file=name)], by=request.post)
+def _sent(request, own, stream, name: str, rows: int) -> FileResponse:
+    chosen = {key: value for key, value in request.GET.items() if value and key != "sheet"}
+    act = act_of(own, file=name, filters=chosen, rows=rows)
+    trail.record(EXPORT, "导出", [act], by=request.post)
     stream.seek(0)
     return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)
 

@@ -7,7 +7,6 @@ closed cycles are followed as others: nothing reported changes.
 
 from datetime import date
 
-from django.db import transaction
 from django.utils import timezone
 
 from ledger_site.base import attaching, trail, workflow
@@ -62,7 +61,7 @@ def open_to(measure: Measure, by) -> list[str]:
     return found
 
 
-@transaction.atomic
+@trail.service(TRANSITIONS)
 def act(
     action: str,
     measure: Measure,

@@ -23,6 +23,10 @@ os.environ |= {
     "CSRF_TRUSTED_ORIGINS": "",
     "LOG_LEVEL": "WARNING",
     "DATABASE_REPLICA_URL": "",
+    "AUDIT_KEY": "",
+    "AUDIT_KEY_FILE": "",
+    "AUDIT_DIGEST": "",
+    "AUDIT_KEPT_DAYS": "",
 }
 
 # Parallel workers share the folder of the process that started them, which removes it; two runs in

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from audits import workflow as audit_moves
 from audits.services import checks, outcomes
+from ledger_site.base.models import AuditEvent
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs import changes
@@ -36,23 +37,29 @@ ROLES = (
     "county",  # two levels up; the branch's report has reached it
     "other county",
     "province",  # three levels up; it has not
+    "auditor",  # 审计 in the township
 )
 NOBODY = frozenset()
 EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
+AUDITOR = frozenset({"auditor"})
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
-ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
+ROW = frozenset({"branch", "branch reader", "township", "township reader", "county", "auditor"})
 NEAR = ROW - {"county"}  # those whom its score concerns
 # Who keeps accounts above the branch, and who has the unit that changed below it or is it.
 MANAGER = frozenset({"county"})
-CHANGED = frozenset({"township", "township reader", "county", "province"})
+CHANGED = frozenset({"township", "township reader", "county", "province", "auditor"})
 # What the township made public: itself and those below it.
-PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
+PUBLISHED = frozenset(
+    {"branch", "branch reader", "sibling", "township", "township reader", "auditor"}
+)
 # Who reviews what is below it; nothing is below the other county.
 REVIEWERS = frozenset({"township", "county", "province"})
 # What the county drew from: those who are checked, and the level between.
-CHECKED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
-ABOVE = frozenset({"township", "township reader", "county", "province"})  # have subordinates
+CHECKED = PUBLISHED
+# have subordinates
+ABOVE = frozenset({"township", "township reader", "county", "province", "auditor"})
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
+SUPERIOR = frozenset({"township", "township reader", "auditor"})
 ANSWERS = frozenset({200, 302, 409, 422})
 
 
@@ -97,6 +104,7 @@ def world(line, settings, tmp_path):
         "township": appoint(units["township"], Role.FILL, Role.REVIEW),
         "township reader": appoint(units["township"], Role.READ),
         "county": appoint(units["county"]),
+        "auditor": appoint(units["township"], Role.AUDIT),
         "other county": appoint(other),
         "province": appoint(units["province"], Role.FILL, Role.REVIEW, Role.READ),
     }
@@ -194,7 +202,7 @@ def addresses():
         ("ratings:preview", row, "GET", ROW),
         ("ratings:hand_in", row, "GET POST", ROW),
         *moves,
-        ("ratings:review", row, "GET POST", frozenset({"township", "township reader"})),
+        ("ratings:review", row, "GET POST", SUPERIOR),
         ("ratings:due", row, "POST", ROW),
         ("ratings:summary", row, "GET", ROW),
         ("ratings:recount", row, "GET", ROW),
@@ -239,7 +247,7 @@ def addresses():
         ("rectification:remind", (LABEL,), "GET POST", EVERYONE),
         ("rectification:measures", row, "GET POST", ROW),
         ("rectification:progress_file", ("progress",), "GET", ROW),
-        ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
+        ("rectification:mark", row, "GET POST", SUPERIOR),
         ("audits:checks", (LABEL,), "GET", EVERYONE),
         ("audits:new_check", (LABEL,), "GET POST", REVIEWERS),
         ("audits:check", ("spot_check",), "GET", CHECKED | {"county"}),
@@ -262,6 +270,12 @@ def addresses():
         ("audits:practices", (LABEL,), "GET", EVERYONE),
         ("audits:practice", ("practice",), "GET", PUBLISHED),
         ("audits:find_practice", row, "GET POST", frozenset({"township", "county"})),
+        ("audits:trail", (), "GET", AUDITOR),
+        ("audits:event", ("event",), "GET", AUDITOR),
+        ("audits:export_trail", (), "POST", AUDITOR),
+        ("audits:chain", (), "GET POST", AUDITOR),
+        ("audits:looks", row, "GET", frozenset({"branch", "branch reader"})),
+        ("audits:printed", (), "POST", NOBODY),  # no page is named
         ("jobs:list", (), "GET", EVERYONE | {"no post"}),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
         ("jobs:cancel", ("job",), "POST", frozenset({"township"})),
@@ -307,6 +321,7 @@ def url_of(world, name, arguments):
         "change": "change" in arguments and world.change.pk,
         "takeover": "takeover" in arguments and world.change.takeovers.get().pk,
         "job": name.startswith("jobs:") and world.job.pk,
+        "event": "event" in arguments and AuditEvent.objects.filter(unit_code="T").first().pk,
         "attached": "attached" in arguments and world.attached.pk,
         **{
             name: getattr(world, name).pk

@@ -98,7 +98,7 @@ def test_a_new_short_name_keeps_the_former_one(client, root, line):
 
 
 @pytest.mark.parametrize("page", ["add", "delete"])
-@pytest.mark.parametrize("model", [Organization, Report, AuditEvent])
+@pytest.mark.parametrize("model", [Organization, Report])
 def test_nothing_with_history_is_added_or_deleted(client, root, line, model, page):
     fill(line.of("branch"))
     record = model.objects.first()
@@ -133,7 +133,7 @@ def test_an_account_is_made_with_a_password_that_passes_and_is_not_in_the_trail(
     )
 
     assert User.objects.get(username="xinren").check_password(PASSWORD)
-    event = AuditEvent.objects.get(object_kind="user")
+    event = AuditEvent.objects.get(object_kind="user", action="insert")
     assert PASSWORD not in str(event.data)
 
 
@@ -250,7 +250,7 @@ def test_who_keeps_accounts_maintains_the_own_subtree_and_who_works_there_alone(
     assert listed(client, "orgs_appointment") == set(in_units.values_list("pk", flat=True))
 
 
-@pytest.mark.parametrize("name", ["ratings_report", "ratings_ledgerentry", "base_auditevent"])
+@pytest.mark.parametrize("name", ["ratings_report", "ratings_ledgerentry"])
 def test_who_keeps_accounts_sees_no_ledger_and_no_trail_in_the_admin(client, keeper, name):
     assert client.get(reverse(f"admin:{name}_changelist")).status_code == 403
 

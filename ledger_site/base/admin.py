@@ -1,6 +1,5 @@
-from django.contrib import admin
-
-from .models import AuditEvent
+"""What pages of /admin have in common. The trail is not among them: reading it leaves events, so it
+has pages of its own."""
 
 
 class ReadOnly:
@@ -22,10 +21,3 @@ class Listed:
     show_full_result_count = False
     list_per_page = 50
     actions = None
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(ReadOnly, Listed, admin.ModelAdmin):
-    list_display = ("at", "person_name", "post", "unit_name", "label", "object_name", "reason")
-    list_filter = ("action",)
-    search_fields = ("=object_code", "=unit_code", "=person_name", "=request_number")

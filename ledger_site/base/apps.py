@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class BaseConfig(AppConfig):
@@ -7,3 +8,8 @@ class BaseConfig(AppConfig):
     name = "ledger_site.base"
     label = "base"
     verbose_name = "操作留痕"
+
+    def ready(self):
+        from . import guards
+
+        post_migrate.connect(guards.ensure, sender=self)

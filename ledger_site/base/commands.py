@@ -9,10 +9,12 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from .workflow import TransitionRefused
+from . import trail
+from .numbers import new_number, request_number
+from .workflow import Refusal
 
 
-class Refused(Exception):
+class Refused(Refusal):
     """What the command was asked for is not done; one Chinese sentence or several."""
 
     def __init__(self, *reasons: str):
@@ -29,7 +31,7 @@ class Result:
 class LedgerCommand(BaseCommand):
     """A command that answers with `Result` and never with a traceback for bad input."""
 
-    refusals: tuple[type[Exception], ...] = (Refused, TransitionRefused)
+    refusals: tuple[type[Exception], ...] = (Refusal,)
 
     @abstractmethod
     def answer(self, **options) -> Result: ...
@@ -38,9 +40,17 @@ class LedgerCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help="只在标准输出打印 JSON")
 
     def handle(self, *args, **options):
+        told = request_number.set(new_number())  # what one command does belongs together
+        try:
+            self._answer(options)
+        finally:
+            request_number.reset(told)
+
+    def _answer(self, options) -> None:
         try:
             result = self.answer(**options)
         except self.refusals as refusal:
+            self._leave_trace(refusal)
             result = Result("", refusals=str(refusal).splitlines())
         except (DatabaseError, InterfaceError):
             refusal = _why_no_database()
@@ -57,6 +67,12 @@ class LedgerCommand(BaseCommand):
         if result.refusals:
             self.stderr.write("\n".join(result.refusals))
             sys.exit(1)
+
+    def _leave_trace(self, refusal: Exception) -> None:
+        """A refused command leaves an event, unless the service that refused it has left one."""
+        name = type(self).__module__.rpartition(".")[2]
+        act = trail.Act("command", None, name, name)
+        trail.refuse(name, "执行命令", act, refusal, by=trail.WithoutUnit())
 
     def progress(self, text: str) -> None:
         """A passing line on stderr, where somebody is watching."""

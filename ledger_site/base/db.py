@@ -168,6 +168,11 @@ def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence]) -> i
         return count
 
 
+def moment(at):
+    """A moment as `copy_rows` takes it: SQLite keeps UTC without saying so."""
+    return connection.ops.adapt_datetimefield_value(at)
+
+
 def reserved_keys(model, count: int) -> Iterable[int]:
     """Keys for so many new rows, which no other insert will get.
 

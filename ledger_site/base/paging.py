@@ -3,12 +3,17 @@
 Nothing is counted; what a page says of its number travels in the address.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from django.db.models import Q
 
 SIZE = 50
 MOST = 99_999  # page numbers beyond are not believed
+BEFORE = "older"
 PARAMETERS = ("after", "before", "page", "n")
 
 
@@ -77,3 +82,36 @@ def page_of(
         links["next"] = address(after=getattr(found[-1], key), **step)
         links["last"] = address(page="last")
     return Page(found, links)
+
+
+def newest_first(rows, params, *, size: int = SIZE) -> Page:
+    """A page of rows that have a moment `at`, the newest first; its link leads on to older ones.
+
+    What makes no sense in the address is the first page.
+    """
+    query = params.copy()
+    place = _place(query.pop(BEFORE, [""])[-1])
+    if place:
+        at, pk = place
+        rows = rows.filter(Q(at__lt=at) | Q(pk__lt=pk), at__lte=at)
+    found = list(rows.order_by("-at", "-pk")[: size + 1])
+    links = {
+        "text": f"本页 {len(found[:size])} 条，最新的在前",
+        "previous": "",
+        "next": "",
+        "last": "",
+    }
+    links["first"] = f"?{query.urlencode()}" if place else ""
+    if len(found) > size:
+        last = found[size - 1]
+        query[BEFORE] = f"{last.at.timestamp():.6f}-{last.pk}"
+        links["next"] = f"?{query.urlencode()}"
+    return Page(found[:size], links)
+
+
+def _place(text: str) -> tuple[datetime, int] | None:
+    match = re.fullmatch(r"(\d{1,11})\.(\d{6})-(\d{1,18})", text, re.ASCII)
+    if not match:
+        return None
+    seconds, micros, pk = map(int, match.groups())
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros), pk

@@ -1,14 +1,44 @@
-"""The audit trail (操作留痕): one event for each act, written with it or not at all."""
+"""The audit trail (操作留痕): one event for each act, written with it or not at all.
 
-from collections.abc import Mapping
+An act that was refused leaves one too, and one that broke off: `service` writes it when nothing of
+the act is left.
+"""
+
+import functools
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from django.db import connection
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    models,
+    transaction,
+)
 from django.utils import timezone
 
+from . import proof
+from .choices import LOOK, Result
+from .db import copy_rows, moment, retried
 from .models import AuditEvent
-from .numbers import request_number
+from .numbers import NONE, request_address, request_number
+from .workflow import Refusal
+
+logger = logging.getLogger(__name__)
+
+REFUSALS = (Refusal, PermissionDenied, ValidationError)
+_PIECE = 2000  # events that are in memory at once
+_COLUMNS = (*proof.EVENT_COLUMNS, "format", "mac")
+_LENGTHS = {
+    name: AuditEvent._meta.get_field(name).max_length for name in ("person_name", "object_name")
+}
 
 
 class Doer(Protocol):
@@ -47,14 +77,21 @@ class Act:
     by: Doer | None = None  # where not all acts of one record are the same doer's
 
 
-def record(action: str, label: str, acts: list[Act], *, by: Doer) -> None:
+def record(
+    action: str, label: str, acts: list[Act], *, by: Doer, result: Result = Result.DONE
+) -> None:
     """Append an event for each act. Call it last in the transaction of the acts."""
-    AuditEvent.objects.bulk_create(
-        AuditEvent(
+    now, number, address = timezone.now(), request_number.get(), request_address.get()
+    form = proof.format_now()
+    events = []
+    for act in acts:
+        doer = act.by or by
+        event = AuditEvent(
+            at=now,
             action=action,
             label=label,
             person_id=doer.person_id,
-            person_name=doer.person_name,
+            person_name=doer.person_name[: _LENGTHS["person_name"]],
             post=doer.roles_text,
             unit_id=doer.unit_id,
             unit_code=doer.unit_code,
@@ -62,26 +99,27 @@ def record(action: str, label: str, acts: list[Act], *, by: Doer) -> None:
             object_kind=act.kind,
             object_id=act.object_id,
             object_code=act.code,
-            object_name=act.name[: AuditEvent._meta.get_field("object_name").max_length],
+            object_name=act.name[: _LENGTHS["object_name"]],
             reason=act.reason,
-            data=act.data,
-            request_number=request_number.get(),
+            data=proof.plain(act.data),
+            request_number=number,
+            address=address,
+            result=Result(result).value,
+            format=form,
         )
-        for act, doer in ((act, act.by or by) for act in acts)
-    )
+        event.mac = proof.mac_of(form, [getattr(event, name) for name in proof.EVENT_COLUMNS])
+        events.append(event)
+    AuditEvent.objects.bulk_create(events, batch_size=_PIECE)
 
 
 def record_selected(
     action: str, label: str, columns: Mapping[str, str], source: str, *, by: Doer
 ) -> None:
-    """As `record`, for acts that SQL selects: any number of them, none of which is read.
+    """As `record`, for acts that SQL selects: any number of them, of which a piece is read at once.
 
     `columns` maps columns of unit, object and `data` (JSON as text) to SQL over `source`, which
     begins with FROM. Both are of our own code.
     """
-    data = columns["data"]
-    if connection.vendor == "postgresql":
-        data = f"CAST({data} AS jsonb)"
     said = {
         "at": timezone.now(),
         "action": action,
@@ -91,11 +129,119 @@ def record_selected(
         "post": by.roles_text,
         "reason": "",
         "request_number": request_number.get(),
+        "address": request_address.get(),
+        "result": Result.DONE.value,
     }
-    names = ", ".join([*said, *columns])
-    values = ", ".join([*["%s"] * len(said), *({**columns, "data": data}).values()])
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO base_auditevent ({names}) SELECT {values} {source}",
-            [connection.ops.adapt_datetimefield_value(said.pop("at")), *said.values()],
+    form = proof.format_now()
+    for rows in _selected(f"SELECT {', '.join(columns.values())} {source}"):
+        copy_rows(
+            AuditEvent._meta.db_table,
+            _COLUMNS,
+            (_keyed(said | dict(zip(columns, row, strict=True)), form) for row in rows),
         )
+
+
+def _selected(select: str) -> Iterator[list[tuple]]:
+    """The rows of a query, piece by piece: while one is written PostgreSQL reads no other."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(select)
+        while rows := cursor.fetchmany(_PIECE):
+            yield rows
+
+
+def _keyed(event: dict, form: int) -> tuple:
+    """An event as it is copied: with its proof, moment and data as the database takes them."""
+    event["data"] = json.loads(event["data"])
+    values = [event[name] for name in proof.EVENT_COLUMNS]
+    stored = event | {
+        "at": moment(event["at"]),
+        "data": json.dumps(event["data"], ensure_ascii=False),
+    }
+    mac = proof.mac_of(form, values)
+    return (*(stored[name] for name in proof.EVENT_COLUMNS), form, mac)
+
+
+def look(act: Act, *, by: Doer, action: str = LOOK, label: str = "查看") -> None:
+    """Leave that somebody looked at what is another unit's: once a day for each person, post and
+    object, so that going to and fro costs a query and writes nothing."""
+    today = timezone.localdate()
+    same = AuditEvent.objects.of(act.kind, act.object_id).between(today, None).done()
+    if not same.filter(action=action, person_id=by.person_id, unit_id=by.unit_id).exists():
+        record(action, label, [act], by=by)
+
+
+# ---------------------------------------------------------------- services
+
+_depth: ContextVar[int] = ContextVar("services within services", default=0)
+_told: ContextVar[str] = ContextVar("request that has left a refusal", default=NONE)
+
+
+def service(label: str | Mapping) -> Callable:
+    """Make a function a service: one transaction, whose acts it records itself, run again where
+    the database ended it for the sake of another, and leaving an event where it is refused.
+
+    `label` names the act, or is a table of moves that its argument `action` names. Of services
+    within services the outermost leaves the event, when all is rolled back; one for each request,
+    so that a refusal that is repeated by a program does not flood the trail.
+    """
+
+    def made(function):
+        signature = inspect.signature(function)
+        inner = retried(transaction.atomic(function))
+
+        @functools.wraps(function)
+        def run(*args, **kwargs):
+            depth = _depth.set(_depth.get() + 1)
+            try:
+                return inner(*args, **kwargs)
+            except Exception as error:
+                if _depth.get() == 1 and not isinstance(error, OperationalError | InterfaceError):
+                    said = signature.bind_partial(*args, **kwargs).arguments
+                    action = said.get("action", function.__name__)
+                    text = label if isinstance(label, str) else label[action].label
+                    act = _tried(said)
+                    refuse(action, text, act, error, by=said.get("by"))
+                raise
+            finally:
+                _depth.reset(depth)
+
+        run.is_service = True
+        return run
+
+    return made
+
+
+def refuse(action: str, label: str, act: Act, error: Exception, *, by: Doer | None) -> None:
+    """Leave the event of an act that was refused or broke off, once for each request.
+
+    That the event can't be written is no reason to hide why the act was refused.
+    """
+    number = request_number.get()
+    if number != NONE and _told.get() == number:
+        return
+    result, act.reason = _why(error)
+    try:
+        record(action, label, [act], by=by or WithoutUnit(), result=result)
+    except (DatabaseError, InterfaceError):
+        logger.exception("A refusal left no event: %s %s", action, act.name)
+        return
+    _told.set(number)
+
+
+def _why(error: Exception) -> tuple[Result, str]:
+    if isinstance(error, ValidationError):
+        return Result.REFUSED, "；".join(error.messages)
+    if isinstance(error, REFUSALS):
+        return Result.REFUSED, str(error)
+    return Result.FAILED, type(error).__name__  # its text may hold what nobody should read
+
+
+def _tried(said: Mapping) -> Act:
+    """The object that the arguments of a service name: the first record among them."""
+    for value in said.values():
+        if isinstance(value, list | tuple) and value:
+            value = value[0]
+        if isinstance(value, models.Model) and value.pk:
+            code = getattr(value, "code", "") or getattr(value, "label", "")
+            return Act(value._meta.model_name, value.pk, code, str(value))
+    return Act("", None, "", "")

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 
-class TransitionRefused(Exception):
+class Refusal(Exception):
+    """What the rules forbid; the text says why, in Chinese, to whoever asked for it."""
+
+
+class TransitionRefused(Refusal):
     """A move that may not happen; the text says why, in Chinese, to whoever pressed the button."""
 
 

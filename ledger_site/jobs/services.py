@@ -23,6 +23,7 @@ from django.utils import timezone
 from django_tasks import task
 
 from ledger_site.base import trail
+from ledger_site.base.numbers import new_number, request_number
 from ledger_site.base.workflow import TransitionRefused
 from orgs.posts import posts_of
 
@@ -136,7 +137,7 @@ def _act(job: Job, **data) -> trail.Act:
 # ---------------------------------------------------------------- asking
 
 
-@transaction.atomic
+@trail.service("提交后台作业")
 def start(kind: str, title: str, params: dict, *, by) -> Job:
     """Ask for work of a kind; the same thing asked for twice at once is one job."""
     same = Job.objects.own(by).unfinished().filter(kind=kind, params=params, wants_cancel=False)
@@ -159,7 +160,7 @@ def _enqueue(job: Job) -> None:
     run_job.enqueue(job.pk, job.attempt)
 
 
-@transaction.atomic
+@trail.service("取消后台作业")
 def cancel(job: Job, *, by) -> bool:
     """Take back what was asked for: at once (true) where nobody has begun, else at the next
     chance of whoever does it."""
@@ -178,6 +179,14 @@ def cancel(job: Job, *, by) -> bool:
 
 def run(pk: int, attempt: int) -> None:
     """Do a job, unless another worker has it or had it."""
+    told = request_number.set(new_number())  # what one job does belongs together
+    try:
+        _run(pk, attempt)
+    finally:
+        request_number.reset(told)
+
+
+def _run(pk: int, attempt: int) -> None:
     waiting = Job.objects.filter(pk=pk, attempt=attempt, state=JobState.WAITING)
     now = timezone.now()
     if not waiting.update(state=JobState.RUNNING, started_at=now, heartbeat_at=now):
@@ -197,14 +206,22 @@ def run(pk: int, attempt: int) -> None:
     except TakenOver:
         logger.warning("job %s: taken over by another worker", pk)
     except TransitionRefused as refusal:
+        _refuse(job, refusal)
         ended = {"state": JobState.FAILED, "message": str(refusal)}
-    except Exception:
+    except Exception as error:
+        _refuse(job, error)
         number = secrets.token_hex(4)
         logger.exception("job %s failed (%s)", pk, number)
         ended = {"state": JobState.FAILED, "message": FAULT.format(number)}
     path.unlink(missing_ok=True)
     if ended:
         _in_hand(job).update(finished_at=timezone.now(), **ended)
+
+
+def _refuse(job: Job, error: Exception) -> None:
+    """The event of a job that came to nothing, by whoever asked for it."""
+    by = next((p for p in posts_of(job.person) if p.organization_id == job.unit_id), None)
+    trail.refuse(job.kind, "执行后台作业", _act(job), error, by=by or trail.WithoutUnit())
 
 
 def _do(job: Job, watch: Watch, path: Path) -> None:

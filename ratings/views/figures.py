@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ledger_site.base import trail
+from ledger_site.base.choices import EXPORT
 from ledger_site.base.db import snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
@@ -238,13 +239,14 @@ def download(request, pk, form):
         return _ask_for_job(request, report, jobs.title_of(form, report, is_split=is_split))
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     try:
-        exports.write(form, report, request.post, stream)
+        rows = exports.write(form, report, request.post, stream)
     except TransitionRefused as refusal:
         stream.close()
         messages.error(request, str(refusal))
         return redirect(_page_of(request.post, report))
     name = exports.file_name(form, report, timezone.localdate())
-    trail.record("export", "导出", [act_of(report, form=form.value, file=name)], by=request.post)
+    act = act_of(report, form=form.value, file=name, rows=rows)
+    trail.record(EXPORT, "导出", [act], by=request.post)
     stream.seek(0)
     response = FileResponse(stream, content_type=exports.CONTENT_TYPE)
     plain = f"{form.value}-{report.cycle.label}-{report.code}.xlsx"

@@ -2,8 +2,13 @@
 
 from django.shortcuts import get_object_or_404
 
-from ..models import Cycle, Report
+from ledger_site.base import trail
+from ledger_site.base.choices import LOOK_LIST
 
+from ..models import Cycle, Report
+from ..workflow import act_of
+
+SAFE = ("GET", "HEAD")
 RELATED = (
     "cycle__score_sheet",
     "category",
@@ -30,7 +35,20 @@ def visible_report(request, pk: int) -> Report:
     reports = Report.objects.visible_to(request.post).select_related(*RELATED)
     report = get_object_or_404(reports, pk=pk)
     request.cycle = report.cycle
+    note_look(request, report)
     return report
+
+
+def note_look(request, report: Report) -> None:
+    """Leave in the trail that somebody of another unit looks at a report; its unit can see that."""
+    if request.method in SAFE and request.post.organization_id != report.organization_id:
+        trail.look(act_of(report), by=request.post)
+
+
+def note_list(request, own: Report) -> None:
+    """Leave in the trail that somebody looks at the rows of all units below the own one."""
+    if own.has_subordinates:
+        trail.look(act_of(own), by=request.post, action=LOOK_LIST, label="查看台账列表")
 
 
 def own_report(request, cycle: Cycle) -> Report:

@@ -15,7 +15,7 @@ from ..filters import LedgerFilters, unit_choices
 from ..models import Report
 from ..querysets import STEP, from_path
 from . import showing
-from .finding import visible_cycle
+from .finding import note_list, visible_cycle
 
 DIRECT = "直接下级"
 COMPACT = (
@@ -49,6 +49,7 @@ def ledger(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
     visible = Report.objects.visible_in(cycle, post)
     own = get_object_or_404(visible, organization=post.organization)
+    note_list(request, own)
     directs = list(visible.filter(parent=own).order_by("path"))
     categories = Category.objects.order_by("order", "pk").values_list("sheet_row", flat=True)
     filters = LedgerFilters(

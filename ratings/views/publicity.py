@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from ledger_site.base import attaching, trail
+from ledger_site.base.choices import EXPORT
 from ledger_site.base.paging import page_of, whole
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
@@ -209,8 +210,9 @@ def answer(request, pk, objection):
 def sheet(request, pk):
     found, _ = _publicity(request, pk)
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    services.write(found, stream, by=request.post)
+    rows = services.write(found, stream, by=request.post)
     stream.seek(0)
     name = services.sheet_name(found)
-    trail.record("export", "导出", [act_of(found.report, file=name)], by=request.post)
+    act = act_of(found.report, file=name, rows=rows)
+    trail.record(EXPORT, "导出", [act], by=request.post)
     return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)

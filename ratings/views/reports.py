@@ -8,6 +8,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from ledger_site.base.models import AuditEvent
+from ledger_site.base.paging import newest_first
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
@@ -155,11 +157,20 @@ def _move_forms(report, actions) -> list[dict]:
 
 @require_safe
 def history(request, pk):
-    report = visible_report(request, pk)
+    """The moves; for the own unit and its direct superior also everything else that was done."""
+    report, events = visible_report(request, pk), None
+    if sight.is_near(report, request.post):
+        done = AuditEvent.objects.of("report", report.pk).changes()
+        events = newest_first(done, request.GET)
     return render(
         request,
         "ratings/history.html",
-        {"report": report, "moves": showing.moves_of(report, request.post)},
+        {
+            "report": report,
+            "moves": showing.moves_of(report, request.post),
+            "events": events and [showing.event(one) for one in events.rows],
+            "pages": events and events.links,
+        },
     )
 
 

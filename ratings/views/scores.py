@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ledger_site.base import trail
+from ledger_site.base.choices import EXPORT
 from ledger_site.base.workflow import TransitionRefused
 
 from .. import scoring
@@ -154,5 +155,5 @@ def sheet(request, cycle):
     scoring.write(own, stream, by=request.post)
     stream.seek(0)
     name = scoring.sheet_name(own)
-    trail.record("export", "导出", [act_of(own, file=name)], by=request.post)
+    trail.record(EXPORT, "导出", [act_of(own, file=name)], by=request.post)
     return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)

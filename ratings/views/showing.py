@@ -6,6 +6,9 @@ from typing import Any
 
 from django.urls import reverse
 
+from ledger_site.base.choices import Result
+from ledger_site.base.models import AuditEvent
+
 from .. import bars, movement, scoring, sight, versions, workflow
 from ..checks import Finding
 from ..choices import Form, Grade, Origin, Severity, State
@@ -229,6 +232,20 @@ def moves_of(report: Report, post) -> list[dict]:
         seen = version and version.number
         moves = moves.filter(action__in=sight.HANDED_UP, number__lte=seen or 0)
     return [_move(report, move, is_near or move.number == seen) for move in moves]
+
+
+def event(one: AuditEvent) -> dict:
+    """An event of the trail as components/history.html takes it, with the fields it changed."""
+    changed = one.data.get("changes", {})
+    names = [FIELDS[name].label for name in changed if name in FIELDS]
+    return {
+        "label": one.label,
+        "who": one.person_name,
+        "unit": one.unit_name or "—",
+        "at": one.at,
+        "reason": one.reason or "、".join(names),
+        "mark": "" if one.result == Result.DONE else one.get_result_display(),
+    }
 
 
 def _move(report: Report, move: ReportMove, has_link: bool) -> dict:

@@ -12,6 +12,7 @@ from .. import comparing, parsers, sight, versions
 from ..models import Report
 from ..summary import Figures
 from . import showing
+from .finding import note_look
 
 LONGEST_ASKED = 100  # characters of a code or digest, spaces among them
 LONGEST_PLACE = 200  # characters of a place in a comparison
@@ -43,6 +44,7 @@ def version(request, pk, number):
     """A stored version: own row as declared, decisions and digests of the direct subordinates."""
     post = request.post
     report, version = _readable(request, pk, number)
+    note_look(request, report)
     is_sound = versions.is_sound(version)
     content = versions.read(version) if is_sound else NOTHING
     before = report.versions.filter(number=number - 1).first()

@@ -256,6 +256,15 @@
     true,
   );
 
+  // What is printed leaves its trace, by the button or by the browser's own menu.
+  window.addEventListener("beforeprint", () => {
+    const { printed } = document.body.dataset;
+    const headers = document.body.getAttribute("hx-headers");
+    if (!printed || !headers) return;
+    const body = new URLSearchParams({ path: window.location.pathname });
+    fetch(printed, { method: "POST", headers: JSON.parse(headers), body, keepalive: true });
+  });
+
   document.addEventListener("click", async (event) => {
     if (event.target.closest("[data-print]")) window.print();
 

@@ -3,7 +3,7 @@ from ledger_site.upkeep import faults_of_all, note_verified
 
 
 class Command(LedgerCommand):
-    help = "核验：组织树、状态、上报版本的摘要和汇总数、锁定的台账行"
+    help = "核验：组织树、状态、上报版本的摘要和汇总数、锁定的台账行、操作留痕"
 
     def answer(self, **options):
         faults = faults_of_all()

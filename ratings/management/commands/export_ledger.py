@@ -3,11 +3,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from ledger_site.base import trail
+from ledger_site.base.choices import EXPORT
 from ledger_site.base.commands import LedgerCommand, Refused, Result
 from orgs.posts import system_post
 from ratings import exports
 from ratings.choices import Form
 from ratings.finding import cycle_of, report_of
+from ratings.workflow import act_of
 
 WHY = {
     errno.ENOENT: "文件夹不存在",
@@ -49,6 +52,8 @@ class Command(LedgerCommand):
         rows = sum(written.values()) if split else written
         said = f"{len(written)}个工作簿，{rows}行" if split else f"{rows}行"
         size = out.stat().st_size
+        act = act_of(report, form=form, file=out.name, rows=rows)
+        trail.record(EXPORT, "导出", [act], by=system_post(report.organization))
         data = {
             "file": str(out),
             "cycle": report.cycle.label,

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
+from ledger_site.base import sealing
 from ledger_site.jobs import routines, services
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Command(BaseCommand):
             routines.show_life()
             services.recover()
             services.expire()
+            sealing.seal_if_due()
             routines.begin_due()
         except (DatabaseError, InterfaceError, OSError):  # for a moment: the next round will do
             logger.warning("housekeeping left out", exc_info=True)
