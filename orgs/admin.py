@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from ledger_site.base import trail
 from ledger_site.base.admin import Listed, ReadOnly
@@ -19,6 +20,7 @@ from .choices import Role
 from .models import Appointment, Category, FormerName, Organization, User
 
 admin.site.unregister(Group)  # rights come from appointments
+admin.site.unregister(TOTPDevice)  # everybody binds one's own
 admin.site.site_header = admin.site.site_title = "基层台账 · 系统维护"
 admin.site.index_title = "系统维护"
 

@@ -8,6 +8,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from ledger_site.base.paging import Page, page_of
 
+from .choices import Role
 from .forms import SearchField
 from .models import Appointment, Organization
 from .posts import Post
@@ -41,7 +42,8 @@ def tree(request):
     post = request.post
     visible = Organization.objects.visible_to(post)
     filters = Search(request.GET)
-    context = {"filters": filters, "post": post}
+    keeps_accounts = post is not None and post.has(Role.MANAGE)
+    context = {"filters": filters, "post": post, "keeps_accounts": keeps_accounts}
     if post and filters.chosen:
         found = _found(visible, post, filters.chosen)
         page = page_of(_shown(found), request.GET, key="lft")

@@ -23,6 +23,10 @@ os.environ |= {
     "CSRF_TRUSTED_ORIGINS": "",
     "LOG_LEVEL": "WARNING",
     "DATABASE_REPLICA_URL": "",
+    "PASSWORD_DAYS": "90",
+    "IDLE_MINUTES": "30",
+    "ADMIN_IDLE_MINUTES": "15",
+    "TOTP_FOR": "none",
 }
 
 # Parallel workers share the folder of the process that started them, which removes it; two runs in
