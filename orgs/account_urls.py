@@ -14,5 +14,6 @@ urlpatterns = [
     path("accounts/new/", account_views.new, name="new"),
     path("accounts/sheet/", account_views.sheet, name="sheet"),
     path("accounts/codes/", account_views.codes, name="codes"),
+    path("accounts/security/", account_views.security, name="security"),
     path("accounts/<int:pk>/", account_views.account, name="account"),
 ]

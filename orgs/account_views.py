@@ -4,15 +4,16 @@ from functools import partial
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from ledger_site.base import trail
 from ledger_site.base.importing import LARGEST_FILE, Table
-from ledger_site.base.paging import page_of
+from ledger_site.base.paging import page_of, whole
 from ledger_site.base.reading import Unreadable
 from ledger_site.base.workflow import TransitionRefused
 
@@ -36,20 +37,23 @@ def _keeper(request):
     return post
 
 
-class Search(forms.Form):
+class SecuritySearch(forms.Form):
     q = forms.CharField(
         label="查找",
         required=False,
         max_length=60,
         widget=forms.TextInput(attrs={"placeholder": "账号或姓名", "type": "search"}),
     )
-    state = forms.ChoiceField(label="只看", required=False, choices=[("", "全部"), *STATES])
 
     def __init__(self, data):
         super().__init__(data, label_suffix="")
         self.is_valid()
         self.chosen = {name: value for name, value in self.cleaned_data.items() if value}
         self.ignored = [self.fields[name].label for name in self.errors]
+
+
+class Search(SecuritySearch):
+    state = forms.ChoiceField(label="只看", required=False, choices=[("", "全部"), *STATES])
 
 
 def _shown(post):
@@ -306,3 +310,58 @@ class _Person:
             "is_own": self.person.pk == self.post.person_id,
             "is_locked": signing_in.is_locked(self.person),
         }
+
+
+# ---------------------------------------------------------------- 安全管理员
+
+MOST_FOUND = 50
+SECURITY_ACTS = {
+    "unlock": ("已解除锁定", accounts.unlock),
+    "end_sessions": ("已结束会话", accounts.end_sessions),
+    "close": ("已停用账号", accounts.close),
+}
+SECURITY_CODES = {
+    "reissue": ("已发放激活码", lambda user, *, by: accounts.reissue([user], by=by)),
+    "reopen": ("已重新启用账号", accounts.reopen),
+}
+
+
+@never_cache
+@require_http_methods(FORM)
+def security(request):
+    """Everybody's account, for 安全管理员: who is locked, and what can be done about one."""
+    officer = request.user
+    if not officer.is_security_officer:
+        raise Http404
+    by = trail.WithoutUnit(officer.pk, str(officer), officer.get_duty_display())
+    if request.method == "POST":
+        return _secure(request, by)
+    filters = SecuritySearch(request.GET)
+    text = filters.chosen.get("q", "")
+    locked = signing_in.locked_names()
+    found = User.objects.filter(username__in=locked)
+    if text:
+        found = User.objects.filter(Q(username=text) | Q(full_name=text))
+    people = list(found.exclude(pk=officer.pk).order_by("username")[:MOST_FOUND])
+    for person in people:
+        person.is_locked_now = person.username in locked
+    context = {"filters": filters, "people": people, "text": text}
+    return render(request, "orgs/security.html", context)
+
+
+def _secure(request, by):
+    pk, action = whole(request.POST.get("user")), request.POST.get("action", "")
+    person = get_object_or_404(User, pk=pk or 0, is_superuser=False)
+    try:
+        if action in SECURITY_CODES:
+            title, act = SECURITY_CODES[action]
+            return _handed_out(request, act(person, by=by), title)
+        if action not in SECURITY_ACTS:
+            raise Http404
+        said, act = SECURITY_ACTS[action]
+        act(person, by=by)
+    except TransitionRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"{person.full_name}：{said}")
+    return redirect("accounts:security")

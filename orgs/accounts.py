@@ -20,7 +20,7 @@ from ledger_site.base import trail
 from ledger_site.base.workflow import TransitionRefused
 
 from . import sessions, signing_in
-from .choices import Role
+from .choices import Duty, Role
 from .models import Appointment, OneTimeCode, Organization, User
 
 MOST_AT_ONCE = 200
@@ -32,6 +32,7 @@ RECOVERY_CODES = 10
 TAKEN = "账号已被使用，姓名不是“{}”，请核对账号和姓名"
 CLOSED = "该账号已停用，请先重新启用"
 ADMINISTRATOR = "该账号是系统、安全或审计管理员，不能任职"
+OF_THE_THREE = "该账号是系统、安全或审计管理员，只能用 create_administrator 命令办理"
 OWN = "不能办理自己的账号和任职"
 GONE = "该任职已经结束，请刷新页面"
 WRONG_CODE = "账号或激活码不对，或者激活码已用过、已过期"
@@ -368,6 +369,8 @@ def reissue(users: Iterable[User], *, by) -> list[Issued]:
         .exclude(pk=by.person_id)
         .order_by("pk")[:MOST_AT_ONCE]
     )
+    if by.person_id is not None and any(user.duty for user in found):
+        raise TransitionRefused(OF_THE_THREE)
     if not found:
         raise TransitionRefused("没有可以发放激活码的账号")
     pks = [user.pk for user in found]
@@ -390,9 +393,33 @@ def reissue(users: Iterable[User], *, by) -> list[Issued]:
 
 
 @transaction.atomic
+def make_administrator(username: str, full_name: str, duty: Duty, *, by) -> Issued:
+    """One of the three, by a command alone: a new account, or a new code for one that is there."""
+    found = User.objects.select_for_update(no_key=True).filter(username=username).first()
+    if found is None:
+        found = User(username=username, full_name=full_name, duty=duty, is_staff=True)
+        found.set_unusable_password()
+        try:
+            found.full_clean()
+        except ValidationError as error:
+            raise TransitionRefused("；".join(error.messages)) from None
+        found.save()
+        signing_in.note("insert", f"设立{duty.label}", found, by=by)
+    elif found.duty != duty or found.full_name != full_name:
+        raise TransitionRefused("该账号已另有用处，或姓名不符；三员互不兼任，也不在任何单位任职")
+    elif not found.is_active:
+        raise TransitionRefused(CLOSED)
+    (issued,) = reissue([found], by=by)
+    issued.places = duty.label
+    return issued
+
+
+@transaction.atomic
 def close(user: User, *, by) -> None:
     """停用: nobody signs in any longer; appointments end, history stays."""
     user = _locked(user, by=by)
+    if user.duty and by.person_id is not None:
+        raise TransitionRefused(OF_THE_THREE)
     if not user.is_active:
         raise TransitionRefused("该账号已经停用")
     held = Appointment.objects.active().filter(Q(user=user) | Q(deputy_for=user))

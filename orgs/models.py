@@ -250,6 +250,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         verbose_name = verbose_name_plural = "用户"
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(duty="") | models.Q(is_superuser=False),
+                name="user_duty_without_superuser",
+                violation_error_message="系统、安全、审计管理员不能是超级用户",
+            ),
+        )
 
     def __str__(self):
         return self.full_name

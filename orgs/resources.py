@@ -75,6 +75,8 @@ class UserResource(TableResource):
             and not User.objects.kept_by(self.within).filter(pk=user.pk).exists()
         ):
             raise ValidationError({"username": "账号已被占用，或不在您管理的范围内"})
+        elif user.duty:
+            raise ValidationError({"username": accounts.OF_THE_THREE})
         elif user.pk == self.by.person_id and line.values.get("is_active") is False:
             raise ValidationError({"is_active": "不能停用自己的账号"})
         line.changes = services.write(user, line.values, kind="user", by=self.by)
@@ -89,7 +91,7 @@ class AppointmentResource(TableResource):
     )
 
     def keep(self, line: Line) -> None:
-        users, units = User.objects.all(), Organization.objects.open()
+        users, units = User.objects.filter(duty=""), Organization.objects.open()
         if self.within is not None:
             users, units = User.objects.kept_by(self.within), units.own_and_below(self.within)
         user = users.filter(username=line.values["user"]).first()

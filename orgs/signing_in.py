@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth import login
 from django.core import signing
 from django.db import transaction
+from django.db.models import Sum
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -99,17 +100,18 @@ def minutes_left(request, username: str) -> int:
     return max(1, math.ceil((until - timezone.now()).total_seconds() / 60))
 
 
-def is_locked(user: User) -> bool:
-    """Whether strangers, or the person at any browser, have failed too often."""
+def locked_names(attempts=None) -> set[str]:
+    """Accounts that are locked, for strangers or at some browser; of these attempts, else all."""
     since = timezone.now() - settings.AXES_COOLOFF_TIME
-    failures = {}
-    for name, count in (
-        _attempts(user)
-        .filter(attempt_time__gte=since)
-        .values_list("username", "failures_since_start")
-    ):
-        failures[name] = failures.get(name, 0) + count
-    return any(count >= settings.AXES_FAILURE_LIMIT for count in failures.values())
+    attempts = AccessAttempt.objects.all() if attempts is None else attempts
+    counted = attempts.filter(attempt_time__gte=since).order_by().values_list("username")
+    counted = counted.annotate(count=Sum("failures_since_start"))
+    full = counted.filter(count__gte=settings.AXES_FAILURE_LIMIT)
+    return {name.partition(" ")[0] for name, _ in full}
+
+
+def is_locked(user: User) -> bool:
+    return bool(locked_names(_attempts(user)))
 
 
 def _attempts(user: User):

@@ -38,6 +38,8 @@ NOBODY = frozenset()
 EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
+# Who keeps accounts (管理): those with every role.
+KEEPERS = frozenset({"county", "other county"})
 # What the township made public: itself and those below it.
 PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
@@ -186,13 +188,24 @@ def addresses():
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
         ("jobs:cancel", ("job",), "POST", frozenset({"township"})),
         ("jobs:file", ("job",), "GET", frozenset({"township"})),
+        *[
+            (f"accounts:{name}", (), methods, KEEPERS)
+            for name, methods in (("list", "GET"), ("new", "GET POST"), ("sheet", "GET POST"))
+        ],
+        ("accounts:codes", (), "POST", KEEPERS),
+        ("accounts:account", ("person",), "GET", frozenset({"county"})),
+        ("accounts:security", (), "GET POST", NOBODY),  # nobody here is 安全管理员
+        ("accounts:mine", (), "GET", EVERYONE | {"no post"}),
+        ("accounts:password", (), "GET POST", EVERYONE | {"no post"}),
+        ("accounts:totp", (), "GET POST", EVERYONE | {"no post"}),
+        ("accounts:draft", (), "GET POST", EVERYONE | {"no post"}),
         ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
         ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
         ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
     ]
 
 
-PUBLIC = {"login", "logout"}
+PUBLIC = {"login", "logout", "accounts:second_step", "accounts:activate"}
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 
 
@@ -215,6 +228,7 @@ def test_every_address_is_in_the_table():
 def url_of(world, name, arguments):
     keys = {
         "branch": world.of("branch").pk,
+        "person": name == "accounts:account" and world.users["township"].pk,
         "unit": world.units["branch"].pk,
         "job": name.startswith("jobs:") and world.job.pk,
         "attached": "attached" in arguments and world.attached.pk,
