@@ -186,7 +186,9 @@ class DeputyForm(PersonForm):
     """Who stands in, for which of the roles, until when."""
 
     until = forms.DateField(
-        label="代理至", widget=forms.DateInput(attrs={"type": "date"}), help_text="当天仍有效"
+        label="代理至",
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        help_text="当天仍有效",
     )
 
     def __init__(self, data=None, *, roles=()):
