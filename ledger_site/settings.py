@@ -114,7 +114,7 @@ AUTHENTICATION_BACKENDS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "NAME": "orgs.passwords.LongEnough",
         "OPTIONS": {"min_length": 10},
     },
     {"NAME": "orgs.passwords.ThreeOfFourKinds"},

@@ -1,6 +1,7 @@
 """What a password has to be, beyond what Django asks for: see AUTH_PASSWORD_VALIDATORS."""
 
 from django.contrib.auth.hashers import check_password
+from django.contrib.auth.password_validation import MinimumLengthValidator
 from django.core.exceptions import ValidationError
 
 from .models import FormerPassword
@@ -9,6 +10,15 @@ KINDS = (str.islower, str.isupper, str.isdigit)  # and everything else
 FEWEST_KINDS = 3
 REMEMBERED = 5
 SHORTEST_PART = 4  # letters of a name that a password may not hold
+
+
+class LongEnough(MinimumLengthValidator):
+    """Django's own says it in English alone."""
+
+    def get_error_message(self):
+        return f"密码至少 {self.min_length} 个字符"
+
+    get_help_text = get_error_message
 
 
 class ThreeOfFourKinds:

@@ -1,11 +1,13 @@
 """Sessions: one a person, over when idle, after half a day, and with the post; the second step."""
 
+import re
 import time
 from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -496,6 +498,16 @@ def test_a_password_holds_neither_name_nor_code(line):
         with pytest.raises(ValidationError):
             NotTheName().validate(password, user)
     NotTheName().validate("Shan-2012-xiang", user)
+
+
+@pytest.mark.parametrize("password", ["a", "1234567890", "password123", "zhangsan-san", PASSWORD])
+def test_whatever_is_wrong_with_a_password_is_said_in_chinese(db, password):
+    user = UserFactory(username="zhangsan-sa", full_name="zhangsan-s")
+
+    with pytest.raises(ValidationError) as refusal:
+        validate_password(password, user)
+
+    assert [one for one in refusal.value.messages if not re.search("[\u4e00-\u9fff]", one)] == []
 
 
 def test_none_of_the_last_five_passwords_is_taken_again(db):
