@@ -42,6 +42,21 @@ class Grade(TextChoices):
         return target.rank > self.rank or self is target is Grade.GOOD
 
 
+class Opinion(TextChoices):
+    """Whose points a score weighs together."""
+
+    SELF = "self", "自评"
+    MEMBERS = "members", "党员测评"
+    SUPERIOR = "superior", "上级评分"
+
+
+class ScorePart(TextChoices):
+    """Who enters what of a score: the row's unit its own and what was asked of others."""
+
+    OWN = "own", "自评和测评"
+    SUPERIOR = "superior", "上级评分"
+
+
 class Venue(TextChoices):
     BUILT = "built", "已建"
     BUILDING = "building", "在建"

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from django.conf import settings
@@ -10,7 +11,16 @@ from ledger_site.base.models import Attachment
 from orgs.choices import Kind
 from orgs.models import Category, Organization
 
-from .choices import OPEN_STATES, STANDING_STATES, CycleState, Grade, State, UploadState, Venue
+from .choices import (
+    OPEN_STATES,
+    STANDING_STATES,
+    CycleState,
+    Grade,
+    Opinion,
+    State,
+    UploadState,
+    Venue,
+)
 from .querysets import (
     EXCUSED,
     CycleQuerySet,
@@ -636,3 +646,120 @@ class VersionMovement(models.Model):
 
     def __str__(self):
         return str(self.version)
+
+
+class ScoreSheet(models.Model):
+    """评分表: how the rows of a cycle are scored, where the top wants that (rule 14).
+
+    What differs from place to place is written here and is nowhere in code. It is read, replaced
+    and carried over as a whole, and stands as it is once a score was entered.
+    """
+
+    cycle = models.OneToOneField(
+        Cycle, models.PROTECT, primary_key=True, related_name="score_sheet", verbose_name="批次"
+    )
+    is_used = models.BooleanField("启用", default=True)
+    is_scored = models.BooleanField("已有评分", default=False)
+    token = models.PositiveIntegerField("修改序号", default=0)
+    indicators = models.JSONField("指标")  # [name, points], 100 together
+    self_weight = models.PositiveSmallIntegerField("自评权重", default=30)
+    members_weight = models.PositiveSmallIntegerField("党员测评权重", default=30)
+    superior_weight = models.PositiveSmallIntegerField("上级评分权重", default=40)
+    good_from = models.DecimalField(
+        "“好”的最低分", max_digits=4, decimal_places=1, default=Decimal(90)
+    )
+    fairly_good_from = models.DecimalField(
+        "“较好”的最低分", max_digits=4, decimal_places=1, default=Decimal(80)
+    )
+    average_from = models.DecimalField(
+        "“一般”的最低分", max_digits=4, decimal_places=1, default=Decimal(60)
+    )
+    satisfaction_floor = models.PositiveSmallIntegerField(
+        "群众满意度下限", null=True, blank=True
+    )  # percent; None: nobody is asked
+    red_lines = models.JSONField("红线", default=list)  # [text, best grade that is left]
+    quotas = models.JSONField("比例上限", default=dict)  # grade → percent
+
+    class Meta:
+        verbose_name = verbose_name_plural = "评分表"
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(
+                    self_weight=100 - models.F("members_weight") - models.F("superior_weight")
+                ),
+                name="score_weights_are_a_whole",
+                violation_error_message="三项权重合计应为100",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    good_from__lte=100,
+                    good_from__gt=models.F("fairly_good_from"),
+                    fairly_good_from__gt=models.F("average_from"),
+                    average_from__gt=0,
+                ),
+                name="score_thresholds_fall",
+                violation_error_message="最低分应由“好”到“一般”依次降低，在0和100之间",
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.cycle}评分表"
+
+    def weight_of(self, opinion: Opinion) -> int:
+        return getattr(self, f"{opinion}_weight")
+
+    @property
+    def opinions(self) -> list[Opinion]:
+        """Those that count; of the others nobody is asked."""
+        return [opinion for opinion in Opinion if self.weight_of(opinion)]
+
+    @property
+    def red_line_texts(self) -> list[tuple[str, str]]:
+        return [(text, Grade(grade).label) for text, grade in self.red_lines]
+
+    @property
+    def quota_texts(self) -> list[tuple[str, int]]:
+        return [(grade.label, self.quotas[grade]) for grade in Grade if grade in self.quotas]
+
+    @property
+    def thresholds(self) -> list[tuple[Grade, Decimal]]:
+        """Grades with the lowest points for each, 较差 without."""
+        lowest = (self.good_from, self.fairly_good_from, self.average_from)
+        return list(zip(Grade, lowest, strict=False))
+
+
+class Score(models.Model):
+    """评分 of a row by the sheet of its cycle: advice, no part of what is reported."""
+
+    entry = models.OneToOneField(
+        LedgerEntry,
+        models.PROTECT,
+        primary_key=True,
+        related_name="score",
+        verbose_name="台账行",
+    )
+    # By opinion, a tenth of a point as 1, in the order of the indicators; null is not given yet.
+    points = models.JSONField("分数", default=dict)
+    asked_count = models.PositiveIntegerField("征求意见人数", null=True)
+    satisfied_count = models.PositiveIntegerField("满意人数", null=True)
+    red_lines = models.JSONField("适用的红线", default=dict)  # place in the sheet → reason
+    token = models.PositiveIntegerField("修改序号", default=0)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "评分"
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(asked_count=None, satisfied_count=None)
+                | models.Q(
+                    asked_count__gt=0,
+                    asked_count__isnull=False,  # unknown is not false to a database
+                    satisfied_count__isnull=False,
+                    satisfied_count__lte=models.F("asked_count"),
+                ),
+                name="score_satisfied_are_asked",
+                violation_error_message="满意人数不能多于征求意见人数",
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.entry}评分"

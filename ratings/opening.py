@@ -17,7 +17,7 @@ from orgs.models import Organization
 from . import movement
 from .choices import CycleState, State
 from .columns import REPORTED
-from .models import Cycle, LedgerEntry, Report
+from .models import Cycle, LedgerEntry, Report, ScoreSheet
 from .querysets import STEP, ancestors, successor
 
 DAYS_TO_REPORT = 60  # until the root has everything, where the cycle does not say
@@ -47,7 +47,8 @@ def _rated(cycle: Cycle) -> Q:
 def create_cycle(
     year: int, round: int = 1, *, previous: Cycle | None = None, categories=(), by, **values
 ) -> Cycle:
-    """Make a cycle in preparation; raises `TransitionRefused` where year and round exist."""
+    """Make a cycle in preparation, with the score sheet of the previous one if that has one;
+    raises `TransitionRefused` where year and round exist."""
     if Cycle.objects.filter(year=year, round=round).exists():
         raise TransitionRefused(f"批次 {year}-{round} 已存在")
     title = f"{year}年度" + ("" if round == 1 else f"第{round}次")
@@ -55,7 +56,12 @@ def create_cycle(
         year=year, round=round, previous=previous, **{"title": title, **values}
     )
     cycle.categories.set(categories)
-    trail.record("create_cycle", "新建批次", [_act(cycle)], by=by)
+    said = {}
+    for sheet in ScoreSheet.objects.filter(cycle=previous, is_used=True):
+        said = {"score_sheet_of": previous.label}
+        sheet.cycle, sheet.is_scored, sheet.token = cycle, False, 1
+        sheet.save(force_insert=True)
+    trail.record("create_cycle", "新建批次", [_act(cycle, **said)], by=by)
     return cycle
 
 

@@ -11,6 +11,7 @@ from .views import (
     reports,
     review,
     rows,
+    scores,
     uploads,
 )
 
@@ -53,8 +54,11 @@ urlpatterns = [
     path("publicity/<int:pk>/", publicity.publicity, name="publicity"),
     path("publicity/<int:pk>/sheet/", publicity.sheet, name="publicity_sheet"),
     path("publicity/<int:pk>/answer/<int:objection>/", publicity.answer, name="answer"),
+    path("report/<int:pk>/score/", scores.score, name="score"),
+    path("<cycle:cycle>/scores/", scores.sheet, name="scores"),
     path("cycles/", cycles.cycles, name="cycles"),
     path("cycles/new/", cycles.new, name="new_cycle"),
     path("cycles/<cycle:cycle>/", cycles.cycle, name="cycle"),
+    path("cycles/<cycle:cycle>/score-sheet/", scores.set_sheet, name="set_score_sheet"),
     path("cycles/<cycle:cycle>/<slug:action>/", cycles.act, name="cycle_act"),
 ]

@@ -14,7 +14,7 @@ from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Organization
-from ratings import publicity
+from ratings import publicity, scoring
 from ratings.choices import Form
 from ratings.models import Report, Upload
 from ratings.workflow import TRANSITIONS
@@ -38,10 +38,12 @@ NOBODY = frozenset()
 EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county"})
+NEAR = ROW - {"county"}  # those whom its score concerns
 # Who keeps accounts (管理): those with every role.
 KEEPERS = frozenset({"county", "other county"})
 # What the township made public: itself and those below it.
 PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
+ABOVE = frozenset({"township", "township reader", "county", "province"})  # have subordinates
 # A page, a redirect after a press, and the two refusals of the form that saves itself.
 ANSWERS = frozenset({200, 302, 409, 422})
 
@@ -111,6 +113,7 @@ def world(line, settings, tmp_path):
         contact="乡组织办",
         by=line.township,
     )
+    scoring.set_sheet(line.cycle, {"indicators": [["工作业绩", 100]]}, by=line.province, token=0)
     line.upload = Upload.objects.create(
         report=line.of("township"),
         person=posts["township"].user,
@@ -178,6 +181,9 @@ def addresses():
         ("ratings:publicity", ("publicity",), "GET", PUBLISHED),
         ("ratings:publicity_sheet", ("publicity",), "GET", PUBLISHED),
         ("ratings:answer", ("publicity", 1), "POST", NOBODY),  # nothing was said against it
+        ("ratings:score", row, "GET", NEAR),
+        ("ratings:scores", (LABEL,), "GET", ABOVE),
+        ("ratings:set_score_sheet", (LABEL,), "GET POST", NOBODY),
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("rectification:weak", (LABEL,), "GET", EVERYONE),
         ("rectification:board", (LABEL,), "GET", EVERYONE),

@@ -11,9 +11,9 @@ from django.urls import reverse
 
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Kind
-from ratings import opening, services, verification, workflow
-from ratings.choices import Grade, State
-from ratings.models import LedgerEntry, Report, ReportVersion
+from ratings import opening, scoring, services, verification, workflow
+from ratings.choices import Grade, ScorePart, State
+from ratings.models import LedgerEntry, Report, ReportVersion, Score, ScoreSheet
 from tests.factories import (
     OrganizationFactory,
     accept,
@@ -105,6 +105,45 @@ class TestWhoeverWaitedForALockSeesWhatWasWrittenMeanwhile:
         )
         assert isinstance(answer, TransitionRefused)
         assert "只允许修改" in str(answer)
+
+
+class TestAScoreAndItsSheetAtOnce:
+    pytestmark = together
+    SHEET = {"indicators": [["工作业绩", 100]]}
+
+    def enter(self, line, name="branch", tenths=900, token=1):
+        values = {"points": {"self": [tenths], "members": [tenths]}}
+        values |= {"asked_count": None, "satisfied_count": None}
+        scoring.save(line.of(name), ScorePart.OWN, values, by=getattr(line, name), token=token)
+
+    def test_the_first_score_waits_for_a_change_of_its_sheet_and_is_refused(self, line):
+        scoring.set_sheet(line.cycle, self.SHEET, by=line.province, token=0)
+        other = {"indicators": [["工作思路", 100]]}
+        answer = wait_behind(
+            lambda: scoring.set_sheet(line.cycle, other, by=line.province, token=1),
+            lambda: self.enter(line),
+        )
+        assert "内容已变更" in str(answer)
+        assert not Score.objects.exists()
+
+    def test_a_change_of_the_sheet_waits_for_the_first_score_and_is_refused(self, line):
+        scoring.set_sheet(line.cycle, self.SHEET, by=line.province, token=0)
+        answer = wait_behind(
+            lambda: self.enter(line),
+            lambda: scoring.stop_sheet(line.cycle, by=line.province, token=1),
+        )
+        assert "已经有单位填写评分" in str(answer)
+        assert ScoreSheet.objects.get().is_used
+
+    def test_the_first_scores_of_two_branches_and_two_of_one(self, line):
+        scoring.set_sheet(line.cycle, self.SHEET, by=line.province, token=0)
+        assert wait_behind(lambda: self.enter(line), lambda: self.enter(line, "sibling")) is None
+        answer = wait_behind(
+            lambda: self.enter(line, tenths=1, token=2),
+            lambda: self.enter(line, tenths=2, token=2),
+        )
+        assert "内容已变更" in str(answer)
+        assert Score.objects.get(entry=line.of("branch").pk).points["self"] == [1]
 
 
 # ---------------------------------------------------------------- forged forms

@@ -12,7 +12,7 @@ from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Kind, Role
 from orgs.models import Category
 
-from .. import jobs, opening, publicity
+from .. import jobs, opening, publicity, scoring
 from ..choices import CycleState, State
 from ..models import Cycle, Notice, Report
 
@@ -114,7 +114,7 @@ def _cycles(post):
 
 def _cycle(request, label) -> Cycle:
     year, number = label
-    found = _cycles(request.post).select_related("previous")
+    found = _cycles(request.post).select_related("previous", "score_sheet")
     request.cycle = get_object_or_404(found, year=year, round=number)
     return request.cycle
 
@@ -168,6 +168,9 @@ def cycle(request, cycle):
         "notice": notice,
         "has_read": bool(notice and publicity.readings_of(notice, [report])),
         "may_write_notice": bool(report) and _manages(post),
+        "score_sheet": scoring.sheet_of(cycle),
+        "may_set_score_sheet": _manages(post)
+        and not scoring.why_not_set(cycle, getattr(cycle, "score_sheet", None)),
         "kinds": "、".join(Kind(kind).label for kind in cycle.kinds if kind in Kind.values),
         "categories": categories,
         "sees_previous": _cycles(post).filter(pk=cycle.previous_id).exists(),

@@ -15,7 +15,7 @@ from ledger_site.base.db import snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 
-from .. import exports, jobs, sight
+from .. import exports, jobs, scoring, sight
 from .. import summary as figures
 from ..bars import bar
 from ..choices import STANDING_STATES, Form, State
@@ -32,7 +32,7 @@ SHORT_DIGEST = 12
 @require_safe
 def own_summary(request, cycle):
     cycle = visible_cycle(request, cycle)
-    own = Report.objects.own(request.post).of(cycle).select_related("cycle", "parent")
+    own = Report.objects.own(request.post).of(cycle).select_related("cycle__score_sheet", "parent")
     return _page(request, get_object_or_404(own))
 
 
@@ -82,6 +82,7 @@ def _page(request, report):
         "split_forms": Form.choices[1:] if report.has_subordinates else (),
         "may_recount": _may_recount(request.post, report),
         "parent": _seen_parent(request.post, report),
+        "quota_warnings": scoring.quota_warnings(report) if is_own else (),
     }
     return render(request, "ratings/summary.html", context)
 

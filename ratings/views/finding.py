@@ -5,13 +5,13 @@ from django.shortcuts import get_object_or_404
 from ..models import Cycle, Report
 
 RELATED = (
-    "cycle",
+    "cycle__score_sheet",
     "category",
     "organization",
     "order",
     "parent__organization",
     "parent__order",
-    "entry",
+    "entry__score",
     "previous__entry",
     "previous__cycle",
     "submitted_by",

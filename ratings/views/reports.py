@@ -78,6 +78,7 @@ def report(request, pk):
             "excused": _excused_reason(report, seen, post),
             "parts": showing.parts(report, seen.values) if has_row else None,
             "entry": report.entry if has_row and is_live else None,
+            "score": showing.score(report, post),
             "findings": found,
             "blanks": blanks,
             "returned": showing.last_return(report) if is_live else None,

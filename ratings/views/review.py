@@ -13,7 +13,7 @@ from ledger_site.base.paging import page_of
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
-from .. import services, sight, workflow
+from .. import scoring, services, sight, workflow
 from ..choices import Grade, State
 from ..columns import changes
 from ..filters import EXPECTED, OVERDUE, QueueFilters
@@ -69,6 +69,8 @@ def queue(request, cycle):
             "reminded_count": reminded,
             "left_out": request.session.pop(LEFT_OUT, None),
             "is_root": own.parent_id is None,
+            "has_scores": scoring.sheet_of(own.cycle) is not None,
+            "quota_warnings": scoring.quota_warnings(own),
         },
     )
 
@@ -312,6 +314,7 @@ def _page(request, report, form, refusal="") -> dict:
         "is_filled_for": is_waiting and report.submitted_from_id != report.organization_id,
         "accept_label": workflow.label_of("accept", report),
         "waiting_count": Report.objects.awaiting(post).of(report.cycle_id).count(),
+        "score": showing.score(report, post),
         "earlier": earlier,
         "following": following,
         "totals": figures and showing.totals_of(figures.total),

@@ -178,6 +178,7 @@ def _page(request, report, form) -> dict:
         "reviewed_by": showing.superior_name(report),
         "previous": previous,
         "previous_cycle": report.previous and report.previous.cycle,
+        "score": showing.score(report, request.post),
         "superior_text": report.parent.short_name if report.parent_id else "",
     }
 

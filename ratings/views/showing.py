@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import reverse
 
-from .. import sight, versions, workflow
+from .. import scoring, sight, versions, workflow
 from ..checks import Finding
 from ..choices import Form, Grade, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
@@ -101,6 +101,20 @@ def _grade_in(column, row) -> dict:
     if column.field.choices is Grade:
         return {"grade": row.get(column.field.name) or "none", "note": ""}
     return {}
+
+
+def score(report: Report, post) -> dict | None:
+    """What the score of the row proposes, as `ratings/_score.html` takes it; None where the post
+    is shown no score, or there is none in this cycle."""
+    seen = scoring.seen(report, post)
+    if seen is None:
+        return None
+    return {
+        "proposal": seen.proposal,
+        "hidden": seen.hidden,
+        "url": reverse("ratings:score", args=[report.pk]),
+        "part": scoring.part_open_to(report, post),
+    }
 
 
 def finding(found: Finding, explanations: Mapping[str, str], url: str = "") -> dict:
