@@ -30,15 +30,22 @@ TOO_LONG = "登录已超过 12 小时，请重新登录。"
 @receiver(user_logged_in)
 def begin(sender, request, user, **kwargs):
     """Every way in ends here; the session before is over."""
-    mark, now = secrets.token_urlsafe(16), int(time.time())
-    User.objects.filter(pk=user.pk).update(session_mark=mark)
-    user.session_mark = mark
-    request.session.update(
-        {MARK: mark, BEGUN: now, SEEN: now, NEEDS_SECOND: needs_second_step(user)}
-    )
+    user.session_mark = new_mark()
+    User.objects.filter(pk=user.pk).update(session_mark=user.session_mark)
+    request.session.update(begun(user) | {NEEDS_SECOND: needs_second_step(user)})
     draft = request.session.get(DRAFT)
     if draft and draft["user"] != user.pk:
         del request.session[DRAFT]
+
+
+def new_mark() -> str:
+    return secrets.token_urlsafe(16)
+
+
+def begun(user) -> dict:
+    """What a session holds that begins now and is the one in force."""
+    now = int(time.time())
+    return {MARK: user.session_mark, BEGUN: now, SEEN: now}
 
 
 def end(users: Iterable[int]) -> None:
