@@ -259,5 +259,6 @@ LOGGING = {
         # Without Django's own handlers, whose lines would lack the number.
         "django": {"handlers": [], "level": LOG_LEVEL},
         "django.server": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        "axes": {"level": "ERROR"},  # several lines a sign-in; the trail says what counts
     },
 }

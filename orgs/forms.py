@@ -132,14 +132,17 @@ class ActivateForm(forms.Form):
 # ---------------------------------------------------------------- keeping accounts
 
 
-class UnitField(forms.ModelChoiceField):
-    """One of the units whose accounts the post keeps."""
+class UnitField(forms.TypedChoiceField):
+    """One of the units whose accounts the post keeps.
+
+    Not a field of Django's for models: its cursor would outlive the transaction, see
+    development.md on pools of connections.
+    """
 
     def __init__(self, units):
-        super().__init__(units, label="单位", empty_label=None)
-
-    def label_from_instance(self, organization):
-        return f"{organization.short_name}（{organization.code}）"
+        found = {str(unit.pk): unit for unit in units}
+        choices = [(pk, f"{unit.short_name}（{unit.code}）") for pk, unit in found.items()]
+        super().__init__(label="单位", choices=choices, coerce=found.get)
 
 
 def roles_field(choices=Role.choices):
