@@ -5,6 +5,9 @@ Connections to the database: workers × threads, for each node.
 
 import gc
 import multiprocessing
+import os
+
+from prometheus_client.multiprocess import mark_process_dead
 
 workers = multiprocessing.cpu_count()
 # Most of a request is waiting for the database: threads fill that time. More of them only wait for
@@ -25,6 +28,12 @@ control_socket_disable = True
 
 accesslog = None  # nginx has it
 errorlog = "-"  # to the journal
+
+
+def child_exit(server, worker):
+    """What a worker measured counts on when it is gone (PROMETHEUS_MULTIPROC_DIR)."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        mark_process_dead(worker.pid)
 
 
 def post_worker_init(worker):

@@ -19,7 +19,14 @@ NAVIGATION = (
     ("下级审核", "ratings:queue", ("ratings:review", "ratings:batch", "ratings:remind")),
     ("汇总", "ratings:own_summary", ("ratings:summary", "ratings:recount")),
     ("台账", "ratings:ledger", ()),
-    ("整改", "rectification:list", ()),
+    (
+        "整改",
+        "rectification:list",
+        tuple(
+            f"rectification:{page}"
+            for page in ("board", "figures", "remind", "measures", "weak", "mark")
+        ),
+    ),
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization", *ACCOUNTS)),
     ("我的下载", "jobs:list", ("jobs:job",)),
@@ -31,6 +38,9 @@ OF_A_CYCLE = frozenset(
         "ratings:own_summary",
         "ratings:ledger",
         "rectification:list",
+        "rectification:board",
+        "rectification:figures",
+        "rectification:weak",
     }
 )
 FOR_SUPERIORS = "ratings:queue"

@@ -9,17 +9,23 @@ from django.contrib import messages
 from django.db.models import Count, Q
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
 from orgs import session_views
 from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
-from ratings.choices import Severity, State
+from ratings.choices import Occasion, Severity, State
 from ratings.models import Cycle, Notice, Reminder, Report, ReportMove
 from ratings.querysets import ancestors
 from ratings.views.showing import GIVEN_BACK, named_in
 from ratings.workflow import UNDER_EXCUSED, findings_of, namesakes_of
+from rectification.choices import Progression, Reach
+from rectification.waiting import Waiting, waiting_for
+
+from .context import own_reports
 
 UNDECIDED = (State.DRAFT, State.SUBMITTED, State.RETURNED)
 NAMED = 8  # names in a sentence or list before “等”
@@ -89,13 +95,16 @@ def desk(request):
     for report in reports:
         tasks += found.tasks(report)
         works.append(found.work(report))
+    measures = waiting_for(post, own_reports(request), timezone.localdate())
+    for waiting in measures:
+        tasks += _measure_tasks(waiting)
     tasks.sort(key=lambda task: not task.is_urgent)  # stable: otherwise newest cycle first
     context = {
         "post": post,
         "sentence": _sentence(post, tasks, works),
         "tasks": tasks,
         "works": works,
-        "reminders": found.reminders,
+        "reminders": found.reminders(measures),
         "upkeep": _upkeep(post) if post.has(Role.MANAGE) else None,
     }
     return render(request, "desk.html", context)
@@ -130,9 +139,7 @@ class _Found:
         )
         for move in moves.order_by("pk"):
             self.given_back[move.report_id] = move  # the newest stays
-        open_ones = [r.pk for r in reports if r.is_open]
-        reminders = Reminder.objects.filter(report__in=open_ones).select_related("report__cycle")
-        self.reminders = list(reminders.order_by("-pk")[:REMINDERS])
+        self.open_ones = [r.pk for r in reports if r.is_open]
         self.unread = {notice.cycle_id: notice for notice in Notice.objects.unread(reports)}
         self.namesakes = namesakes_of([report for report in reports if report.counts_row])
         above = Q(pk=None)
@@ -140,6 +147,13 @@ class _Found:
             above |= Q(cycle=report.cycle_id, path__in=ancestors(report.path))
         excused = Report.objects.within(post).filter(above, state=State.EXCUSED)
         self.excused_above = dict(excused.values_list("cycle", "name"))
+
+    def reminders(self, measures: list[Waiting]) -> list[Reminder]:
+        """Those that hold still: of what is not handed in, and of measures that are overdue."""
+        late = [one.report.pk for one in measures if one.overdue or one.overdue_below]
+        holds = Q(report__in=self.open_ones, occasion=Occasion.LATE)
+        holds |= Q(report__in=late, occasion=Occasion.MEASURES)
+        return list(Reminder.objects.filter(holds).order_by("-pk")[:REMINDERS])
 
     def tasks(self, report: Report) -> list[Task]:
         """What can be done now stands before what has to wait for others."""
@@ -279,6 +293,26 @@ class _Found:
         if superior:
             return f"填好、核对后上报，由“{superior}”审核"
         return "核对汇总数后上报，由另一位审核人员定稿"
+
+
+def _measure_tasks(waiting: Waiting) -> list[Task]:
+    """Measures go on after the report is handed in, and after the cycle is closed."""
+    report, tasks = waiting.report, []
+    cycle = report.cycle
+    if waiting.is_own:
+        address = reverse("rectification:measures", args=[report.pk])
+        title = f"{cycle}有整改措施要办理"
+        tasks.append(Task(title, address, "填写进展", waiting.own_text))
+    address = reverse("rectification:board", args=[cycle])
+    if waiting.claimed:
+        asked = {"reach": Reach.DIRECT.value, "state": Progression.CLAIMED.value}
+        title = f"{cycle}有 {waiting.claimed} 条整改措施等您验收销号"
+        tasks.append(Task(title, f"{address}?{urlencode(asked)}", "去验收"))
+    if waiting.overdue_below:
+        title = f"{cycle}下级有 {waiting.overdue_text}整改措施逾期"
+        address = reverse("rectification:remind", args=[cycle])
+        tasks.append(Task(title, address, "查看并催报", is_waiting=True))
+    return tasks
 
 
 def names(of: list[str]) -> str:

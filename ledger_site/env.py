@@ -7,6 +7,7 @@ password. What was asked for is noted in `NAMES`, which a test holds against the
 
 import os
 import secrets
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -108,7 +109,21 @@ def log_level(name: str) -> str:
     return value
 
 
-def folder(name: str, *, default: Path) -> Path:
+def networks(name: str, *, default: str = "") -> list[IPv4Network | IPv6Network]:
+    """Networks with commas between, as 10.1.0.0/24 or 2001:db8::/32."""
+    found = []
+    for part in parts(name) or default.split(","):
+        try:
+            found.append(ip_network(part))
+        except ValueError:
+            raise SettingError(
+                f"{name} 要写网段（如 10.1.0.0/24、2001:db8::/32），"
+                f"多个用逗号分开，现在有“{part}”。"
+            ) from None
+    return found
+
+
+def folder(name: str, *, default: Path | str = "") -> Path:
     """A folder that exists from now on; a relative one counts from the project's."""
     path = BASE_DIR / (text(name) or default)
     try:
@@ -170,6 +185,11 @@ def databases(name: str, *, default_file: Path, replica_name: str) -> dict[str, 
         if any("postgresql" not in entry["ENGINE"] for entry in found.values()):
             raise SettingError(f"{replica_name} 要与 {name} 同时使用 PostgreSQL。")
     return found
+
+
+def of_child(**changed: str) -> dict[str, str]:
+    """The environment for a program that we start."""
+    return os.environ | changed
 
 
 def local() -> None:

@@ -34,6 +34,14 @@ JOBS_DIR = DATA_DIR / "jobs"  # results, outside static files
 UPLOADS_DIR = DATA_DIR / "uploads"  # ledgers that were sent, until they are deleted
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
+# Operation
+BACKUP_DIR = env.folder("BACKUP_DIR") if env.text("BACKUP_DIR") else None  # None: none at night
+BACKUPS_KEPT = env.number("BACKUPS_KEPT", default=14, lowest=1, highest=3650)
+# Whoever may read /readyz and /metrics; a proxy in front passes neither on.
+MONITOR_CIDRS = env.networks("MONITOR_CIDRS", default="127.0.0.0/8,::1/128")
+METRICS_DIR = env.text("PROMETHEUS_MULTIPROC_DIR")  # where the processes of a node meet
+LEAST_FREE = 1 << 30  # bytes on the disk of DATA_DIR, below which a node is not ready
+
 # Application
 
 INSTALLED_APPS = [
@@ -52,6 +60,7 @@ INSTALLED_APPS = [
     "mptt",
     "import_export",
     "django_htmx",
+    "django_prometheus",
     "csp",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -63,6 +72,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "ledger_site.middleware.RequestNumberMiddleware",
     # Above everything that may answer by itself, so that its error pages carry the policy too.
     "csp.middleware.CSPMiddleware",
@@ -80,6 +90,7 @@ MIDDLEWARE = [
     "orgs.middleware.PostMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
 ROOT_URLCONF = "ledger_site.urls"
@@ -150,6 +161,8 @@ AXES_VERBOSE = False
 
 HTTPS_ONLY = env.flag("HTTPS_ONLY", default=True)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
+# Monitoring asks the nodes themselves, behind whoever ends HTTPS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS_ONLY else 0

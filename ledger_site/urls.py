@@ -3,7 +3,7 @@ from django.urls import include, path
 
 from orgs.session_views import Logout
 
-from . import desk, gallery
+from . import desk, gallery, health
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -16,6 +16,9 @@ urlpatterns = [
     path("jobs/", include("ledger_site.jobs.urls")),
     path("organizations/", include("orgs.urls")),
     path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
     path("components/", gallery.gallery, name="gallery"),
 ]
 

@@ -143,34 +143,15 @@ class FormerNames(ReadOnly, admin.TabularInline):
         return True  # with the organization
 
 
-class OrganizationForm(forms.ModelForm):
-    def clean_name(self):
-        """The constraint needs the superior, which is not in the form."""
-        name = self.cleaned_data["name"]
-        siblings = Organization.objects.open().filter(parent=self.instance.parent_id, name=name)
-        if siblings.exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError("同一上级下已有同名党组织，请核对名称")
-        return name
-
-    def clean_closed_on(self):
-        day = self.cleaned_data["closed_on"]
-        below = Organization.objects.open().filter(parent=self.instance)
-        if day and not self.instance.closed_on and below.exists():
-            raise forms.ValidationError("还有没有撤销的下级，请先办理下级的撤销或转隶")
-        return day
-
-
 @admin.register(Organization)
 class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
     audit_kind = "organization"
     resource_classes = (resources.OrganizationResource,)
-    form = OrganizationForm
     list_display = ("name", "code", "kind", "category", "is_rated", "closed_on")
     list_filter = ("kind", "category", "is_rated")
     list_select_related = ("category",)
     search_fields = ("=code", "name", "short_name")
     ordering = ("tree_id", "lft")
-    autocomplete_fields = ("category",)
     inlines = (FormerNames,)
     fields = (
         "code",
@@ -186,8 +167,10 @@ class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         "handling_office",
         "opened_on",
         "closed_on",
+        "term_ends_on",
     )
-    readonly_fields = ("code", "superior")
+    # Official names, kinds, categories and closings change by a document, on the pages of 组织变动.
+    readonly_fields = ("code", "superior", "name", "kind", "category", "closed_on")
 
     @admin.display(description="上级党组织")
     def superior(self, organization):
@@ -200,11 +183,10 @@ class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         return False  # a new one is put into the tree by an import
 
     def save_model(self, request, obj, form, change):
-        """A new name keeps the old one, by which sheets still find the organization."""
-        if {"name", "short_name"} & set(form.changed_data):
-            name, short_name = obj.name, obj.short_name
-            obj.name, obj.short_name = form.initial["name"], form.initial["short_name"]
-            services.rename(obj, name=name, short_name=short_name, by=doer(request))
+        """A new short name keeps the old one, by which sheets still find the organization."""
+        if "short_name" in form.changed_data:
+            short_name, obj.short_name = obj.short_name, form.initial["short_name"]
+            services.rename(obj, name=obj.name, short_name=short_name, by=doer(request))
         super().save_model(request, obj, form, change)
 
 

@@ -51,6 +51,23 @@ DUTY_RIGHTS = {
 }
 
 
+class ChangeKind(TextChoices):
+    CREATE = "create", "新建"
+    RENAME = "rename", "更名"
+    RECLASSIFY = "reclassify", "调整类别"
+    UPGRADE = "upgrade", "改设"  # 支部→总支 and the like
+    MOVE = "move", "转隶"
+    MERGE = "merge", "合并"
+    SPLIT = "split", "分设"
+    CLOSE = "close", "撤销"
+    REOPEN = "reopen", "恢复"
+
+
+class PartRole(TextChoices):
+    SOURCE = "source", "并入"  # of a merger
+    PRODUCT = "product", "分出"  # of a split
+
+
 # The ten rows of the sheet by category (领域类别), in its order; a category keeps its code when
 # an administrator renames it.
 CATEGORIES = (

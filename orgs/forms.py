@@ -1,14 +1,16 @@
 """What pages of this app take from people, turned into clean values."""
 
+from datetime import date
+
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from . import accounts, signing_in
-from .choices import Role
-from .models import User
+from . import accounts, changes, signing_in
+from .choices import ChangeKind, Kind, Role
+from .models import Category, Organization, OrgChange, User
 
 WHAT_IT_HOLDS = (
     "至少 10 个字符，含小写字母、大写字母、数字、符号中的三种，不含账号、姓名和单位代码，"
@@ -203,3 +205,313 @@ class DeputyForm(PersonForm):
 
 class SheetForm(forms.Form):
     file = forms.FileField(label="表格", help_text="CSV 或 .xlsx，一次最多 200 行")
+
+
+MOST_ASSIGNED = 200  # subordinates that are given their new superior on one page
+MOST_PRODUCTS = 3
+
+
+class GroundForm(forms.Form):
+    """On which day and by which document; each kind of change adds what it needs."""
+
+    effective_on = forms.DateField(
+        label="变动日期", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    document_number = forms.CharField(
+        label="文号", max_length=60, help_text="批准变动的文件，如“蓝土发〔2012〕21号”"
+    )
+    reason = forms.CharField(
+        label="说明", required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+    def __init__(self, data=None, *, organization=None, post=None, **kwargs):
+        super().__init__(data, label_suffix="", **kwargs)
+        self.organization, self.post = organization, post
+        self.fields["effective_on"].initial = timezone.localdate
+        # What a kind adds comes first.
+        own = [name for name in self.fields if name not in GroundForm.base_fields]
+        self.order_fields([*own, *GroundForm.base_fields])
+
+    @property
+    def ground(self) -> changes.Ground:
+        entered = self.cleaned_data
+        return changes.Ground(
+            entered["effective_on"], entered["document_number"], entered["reason"]
+        )
+
+    @property
+    def entered(self) -> dict:
+        """What the kind itself asks for."""
+        return {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if name not in GroundForm.base_fields
+        }
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """What was entered, in words, without what was left empty."""
+        pairs = [
+            (field.label, _words(field, self.cleaned_data.get(name)))
+            for name, field in self.fields.items()
+        ]
+        return [(label, text) for label, text in pairs if text]
+
+    def act(self) -> OrgChange:
+        """Make the change; `changes` raises `StructureError` where it may not be."""
+        raise NotImplementedError
+
+
+def _words(field: forms.Field, value) -> str:
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    if isinstance(value, list):
+        return "、".join(map(str, value))
+    if isinstance(value, date):
+        return f"{value.year}年{value.month}月{value.day}日"
+    if value and isinstance(field, forms.ChoiceField) and not hasattr(field, "queryset"):
+        return str(dict(field.choices)[value])
+    return str(value or "")
+
+
+def _code(text: str) -> str:
+    return "".join(text.split())
+
+
+class OrganizationField(forms.CharField):
+    """An organization by its code, or by its full name where that is unique."""
+
+    def __init__(self, **kwargs):
+        super().__init__(max_length=120, help_text="填写代码，或唯一的全称", **kwargs)
+
+
+def organization_named(text: str, post) -> Organization:
+    """The one that the text names within the post's own subtree; raises `ValidationError`."""
+    found = Organization.objects.own_and_below(post)
+    text = _code(text)
+    named = list(found.filter(code=text)[:1]) or list(found.open().filter(name=text)[:2])
+    if len(named) > 1:
+        raise forms.ValidationError(f"有几个党组织叫“{text}”，请填写代码")
+    if not named:
+        raise forms.ValidationError(f"在您管理的范围内没有找到“{text}”，请核对代码或全称")
+    return named[0]
+
+
+class NewOrganization(forms.Form):
+    """What a new organization is called and counted as."""
+
+    code = forms.CharField(
+        label="代码", max_length=24, help_text="按统一编制的代码填写，建立后不能更改"
+    )
+    name = forms.CharField(label="全称", max_length=120)
+    kind = forms.ChoiceField(label="组织类型", choices=Kind.choices, initial=Kind.BRANCH)
+    category = forms.ModelChoiceField(
+        Category.objects.order_by("order", "pk"), label="领域类别", required=False
+    )
+    is_rated = forms.BooleanField(label="纳入定级", required=False, initial=True)
+
+    def clean_code(self):
+        return _code(self.cleaned_data["code"])
+
+
+class CreateForm(NewOrganization, GroundForm):
+    def act(self):
+        said = {"ground": self.ground, "by": self.post}
+        return changes.create(self.organization, **said, **self.entered)
+
+
+class RenameForm(GroundForm):
+    name = forms.CharField(label="新的全称", max_length=120)
+    short_name = forms.CharField(
+        label="新的简称", max_length=120, required=False, help_text="留空则由全称得出"
+    )
+
+    def act(self):
+        said = {"ground": self.ground, "by": self.post}
+        return changes.rename(self.organization, **said, **self.entered)
+
+
+class ReclassifyForm(GroundForm):
+    category = forms.ModelChoiceField(
+        Category.objects.order_by("order", "pk"), label="新的领域类别"
+    )
+
+    def act(self):
+        said = {"ground": self.ground, "by": self.post}
+        return changes.reclassify(self.organization, **said, **self.entered)
+
+
+class UpgradeForm(GroundForm):
+    kind = forms.ChoiceField(label="新的组织类型", choices=Kind.choices)
+    is_rated = forms.BooleanField(
+        label="纳入定级", required=False, help_text="党支部改设为党总支、党委后一般不再自己定级"
+    )
+
+    def act(self):
+        said = {"ground": self.ground, "by": self.post}
+        return changes.upgrade(self.organization, **said, **self.entered)
+
+
+class MoveForm(GroundForm):
+    parent = OrganizationField(label="新的上级")
+
+    def clean_parent(self):
+        return organization_named(self.cleaned_data["parent"], self.post)
+
+    def act(self):
+        said = {"ground": self.ground, "by": self.post}
+        return changes.move(self.organization, **said, **self.entered)
+
+
+class MergeForm(GroundForm):
+    INTO, NEW = "into", "new"
+
+    others = forms.CharField(
+        label="与哪些党组织合并",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="每行一个，填写代码或唯一的全称",
+    )
+    result = forms.ChoiceField(label="合并后", widget=forms.RadioSelect, choices=(), initial=INTO)
+    code = forms.CharField(label="新党组织的代码", max_length=24, required=False)
+    name = forms.CharField(label="新党组织的全称", max_length=120, required=False)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["result"].choices = [
+            (self.INTO, f"并入“{self.organization.name}”，沿用它的名称和代码"),
+            (self.NEW, "新设一个党组织，原来的都撤销"),
+        ]
+
+    def clean_others(self):
+        found, errors = [], []
+        for line in filter(str.strip, self.cleaned_data["others"].splitlines()):
+            try:
+                found.append(organization_named(line, self.post))
+            except forms.ValidationError as error:
+                errors += error.messages
+        if errors:
+            raise forms.ValidationError(errors)
+        return found
+
+    def clean(self):
+        entered = super().clean()
+        if entered.get("result") == self.NEW:
+            for name in ("code", "name"):
+                if not entered.get(name):
+                    self.add_error(name, "新设的党组织须填写")
+        return entered
+
+    def act(self):
+        own, entered = self.organization, self.cleaned_data
+        parts = [own, *(one for one in entered["others"] if one.pk != own.pk)]
+        said = {"ground": self.ground, "by": self.post}
+        if entered["result"] == self.INTO:
+            return changes.merge(parts, into=own, **said)
+        values = {"code": _code(entered["code"]), "name": entered["name"]}
+        values |= {"kind": own.kind, "category": own.category, "is_rated": own.is_rated}
+        return changes.merge(parts, parent=own.parent, **said, **values)
+
+
+class SplitForm(GroundForm):
+    """Two or three new ones; beside them the old one is closed or stays."""
+
+    STAYS = ""
+
+    closes = forms.BooleanField(label="原党组织撤销", required=False, initial=True)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        fields = {}
+        for place in range(MOST_PRODUCTS):
+            label = f"分设的第{place + 1}个"
+            code = forms.CharField(label=f"{label}：代码", max_length=24, required=not place)
+            name = forms.CharField(label=f"{label}：全称", max_length=120, required=not place)
+            fields |= {f"code_{place}": code, f"name_{place}": name}
+        children = Organization.objects.open().filter(parent=self.organization).order_by("lft")
+        choices = [(str(place), f"分设的第{place + 1}个") for place in range(MOST_PRODUCTS)]
+        for child in children[:MOST_ASSIGNED]:
+            fields[f"child_{child.pk}"] = forms.ChoiceField(
+                label=f"“{child.short_name}”归",
+                choices=[(self.STAYS, "留在原党组织（撤销时归第1个）"), *choices],
+                required=False,
+            )
+        self.fields |= fields
+        self.order_fields(["closes", *fields, *GroundForm.base_fields])
+
+    def clean(self):
+        entered = super().clean()
+        for place in range(MOST_PRODUCTS):
+            pair = [f"code_{place}", f"name_{place}"]
+            lacking = [name for name in pair if not entered.get(name)]
+            if len(lacking) == 1 and lacking[0] not in self.errors:
+                self.add_error(lacking[0], "代码和全称都要填写")
+        return entered
+
+    def act(self):
+        own, entered = self.organization, self.cleaned_data
+        products = [
+            {
+                "code": _code(entered[f"code_{place}"]),
+                "name": entered[f"name_{place}"],
+                "kind": own.kind,
+                "is_rated": own.is_rated,
+            }
+            for place in range(MOST_PRODUCTS)
+            if entered.get(f"code_{place}")
+        ]
+        assigned = {
+            int(name.removeprefix("child_")): int(place)
+            for name, place in entered.items()
+            if name.startswith("child_") and place != self.STAYS
+        }
+        return changes.split(
+            own,
+            products=products,
+            closes=entered["closes"],
+            assigned=assigned,
+            ground=self.ground,
+            by=self.post,
+        )
+
+
+class CloseForm(GroundForm):
+    def act(self):
+        return changes.close(self.organization, ground=self.ground, by=self.post)
+
+
+class ReopenForm(GroundForm):
+    def act(self):
+        return changes.reopen(self.organization, ground=self.ground, by=self.post)
+
+
+class UndoForm(GroundForm):
+    """`change` is set by the page."""
+
+    change: OrgChange
+
+    def act(self):
+        return changes.undo(self.change, ground=self.ground, by=self.post)
+
+
+class TermForm(forms.Form):
+    term_ends_on = forms.DateField(
+        label="任期届满日期",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)
+
+
+CHANGE_FORMS = {
+    ChangeKind.CREATE: CreateForm,
+    ChangeKind.RENAME: RenameForm,
+    ChangeKind.RECLASSIFY: ReclassifyForm,
+    ChangeKind.UPGRADE: UpgradeForm,
+    ChangeKind.MOVE: MoveForm,
+    ChangeKind.MERGE: MergeForm,
+    ChangeKind.SPLIT: SplitForm,
+    ChangeKind.CLOSE: CloseForm,
+    ChangeKind.REOPEN: ReopenForm,
+}

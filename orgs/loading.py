@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger_site.base.db import snapshot
+from django.db import transaction
+
+from ledger_site.base.db import retried, snapshot
 from ledger_site.base.reading import Row, Unreadable, read
 from ledger_site.base.trail import WithoutUnit
 
-from . import tree
+from . import changes, tree
 from .choices import Kind
 from .models import Category, Organization
 
@@ -72,9 +74,17 @@ def load_rows(rows: Iterable[Row], *, by, within=None, records_each: bool = Fals
     if errors:
         raise Rejected(errors)
     try:
-        return tree.load(specs, by=by, records_each=records_each)
+        return _load(specs, by, records_each)
     except tree.StructureError as error:
         raise Rejected([str(error)]) from None
+
+
+@retried
+@transaction.atomic
+def _load(specs: list[tree.Line], by, records_each: bool) -> tree.Loaded:
+    loaded = tree.load(specs, by=by, records_each=records_each)
+    changes.note_loaded(loaded.outcomes, by=by)
+    return loaded
 
 
 def _read(rows) -> tuple[list[_Line], list[str]]:

@@ -10,9 +10,14 @@ from django.utils import timezone
 from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 
-from .choices import DUTY_RIGHTS, Duty, Kind, Role
+from .choices import DUTY_RIGHTS, ChangeKind, Duty, Kind, PartRole, Role
 from .names import initials_of
-from .querysets import AppointmentQuerySet, OrganizationQuerySet, UserQuerySet
+from .querysets import (
+    AppointmentQuerySet,
+    OrganizationQuerySet,
+    OrgChangeQuerySet,
+    UserQuerySet,
+)
 
 PLACE_IN_TREE = frozenset({"parent", "lft", "rght", "level", "tree_id"})
 
@@ -76,6 +81,7 @@ class Organization(MPTTModel):
     order = models.PositiveIntegerField("排序", default=0)
     opened_on = models.DateField("成立日期", null=True, blank=True)
     closed_on = models.DateField("撤销日期", null=True, blank=True)
+    term_ends_on = models.DateField("任期届满日期", null=True, blank=True)
     parent = TreeForeignKey(
         "self",
         models.PROTECT,
@@ -92,7 +98,15 @@ class Organization(MPTTModel):
 
     class Meta:
         verbose_name = verbose_name_plural = "党组织"
-        indexes = ()  # without this line migrations miss mptt's own index on (tree_id, lft)
+        # Without `indexes` migrations miss mptt's own one on (tree_id, lft). An insert into the
+        # tree writes every index of what stands behind it: this one is small.
+        indexes = (
+            models.Index(
+                fields=("term_ends_on",),
+                name="organization_term",
+                condition=models.Q(term_ends_on__isnull=False),
+            ),
+        )
         constraints = (
             models.UniqueConstraint(
                 fields=("code",),
@@ -208,6 +222,61 @@ class FormerName(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class OrgChange(models.Model):
+    """组织变动: what became of an organization, on which day and by which document.
+
+    The organization is changed at once; each open cycle takes the change over on its own.
+    """
+
+    kind = models.CharField("变动", max_length=12, choices=ChangeKind)
+    # The one made, renamed, moved, closed; that results from a merger; that is split.
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="changes", verbose_name="党组织"
+    )
+    effective_on = models.DateField("变动日期")
+    document_number = models.CharField("文号", max_length=60)
+    reason = models.TextField("说明", blank=True)
+    data = models.JSONField("内容", default=dict, blank=True)  # field → [old, new]; keys of others
+    at = models.DateTimeField("办理时间", auto_now_add=True)
+    person_name = models.CharField("办理人", max_length=60)
+    unit_name = models.CharField("办理单位", max_length=120, blank=True)
+    undoes = models.OneToOneField(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="undone_by",
+        verbose_name="撤回的变动",
+    )
+
+    objects = OrgChangeQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "组织变动"
+        ordering = ("-pk",)
+
+    def __str__(self):
+        return f"{self.organization.name}{self.get_kind_display()}（{self.document_number}）"
+
+
+class OrgChangePart(models.Model):
+    """Which organizations were merged, or split off."""
+
+    change = models.ForeignKey(
+        OrgChange, models.PROTECT, related_name="parts", verbose_name="组织变动"
+    )
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="parts_of", verbose_name="党组织"
+    )
+    role = models.CharField("作用", max_length=10, choices=PartRole)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "变动涉及的党组织"
+
+    def __str__(self):
+        return f"{self.get_role_display()} {self.organization}"
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):

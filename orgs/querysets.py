@@ -92,6 +92,24 @@ class OrganizationQuerySet(TreeQuerySet):
         return appointments.filter(organization=OuterRef("pk"), **values)
 
 
+class OrgChangeQuerySet(QuerySet):
+    def concerning(self, organization):
+        """Changes of the organization, and those in which it was merged or split off."""
+        parts = self.model.parts.rel.related_model.objects.filter(organization=organization)
+        return self.filter(Q(organization=organization) | Q(pk__in=parts.values("change")))
+
+    def within(self, post):
+        """Changes of what is the post's own or below it, as the tree is now."""
+        if post is None:
+            return self.none()
+        own = post.organization
+        return self.filter(
+            organization__tree_id=own.tree_id,
+            organization__lft__gte=own.lft,
+            organization__lft__lt=own.rght,
+        )
+
+
 class UserQuerySet(QuerySet):
     def kept_by(self, post):
         """Accounts that work in the post's subtree alone, and new ones: those that 管理 maintains.

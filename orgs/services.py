@@ -83,8 +83,11 @@ def _act(appointment: Appointment) -> trail.Act:
 
 
 @transaction.atomic
-def rename(organization: Organization, *, name: str, short_name: str, by) -> None:
-    """Change an organization's names and keep the former ones, by which sheets still find it."""
+def rename(organization: Organization, *, name: str, short_name: str, by, reason: str = "") -> None:
+    """Change an organization's names and keep the former ones, by which sheets still find it.
+
+    An official name changes by a document: `changes.rename`.
+    """
     FormerName.objects.create(
         organization=organization,
         name=organization.name,
@@ -96,7 +99,8 @@ def rename(organization: Organization, *, name: str, short_name: str, by) -> Non
         organization.pk,
         organization.code,
         organization.name,
-        data={
+        reason,
+        {
             "name": [organization.name, name],
             "short_name": [organization.short_name, short_name],
         },

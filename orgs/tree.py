@@ -47,18 +47,15 @@ def _act(organization, **data) -> trail.Act:
     )
 
 
-def _places_above(parent) -> list[str]:
-    if parent is None:
-        return []
-    return [
-        place_of(name)
-        for name in parent.get_ancestors(include_self=True).values_list("name", flat=True)
-    ]
+def short_name_under(parent: Organization | None, name: str) -> str:
+    """The short name that an official one has below a superior."""
+    above = parent.get_ancestors(include_self=True) if parent else Organization.objects.none()
+    return short_name_of(name, [place_of(one) for one in above.values_list("name", flat=True)])
 
 
 @retried
 @transaction.atomic
-def insert(*, parent: Organization | None, by, **values) -> Organization:
+def insert(*, parent: Organization | None, by, reason: str = "", **values) -> Organization:
     """Put a new organization below `parent`, last among its siblings unless `order` says otherwise.
 
     `short_name` is derived when it is not given, `is_rated` is true for a 党支部. Raises
@@ -75,10 +72,12 @@ def insert(*, parent: Organization | None, by, **values) -> Organization:
         last = siblings.order_by("-order").values_list("order", flat=True).first()
         values["order"] = (last or 0) + 1
     values.setdefault("is_rated", values["kind"] == Kind.BRANCH)
-    values.setdefault("short_name", short_name_of(values["name"], _places_above(parent)))
+    values["short_name"] = values.get("short_name") or short_name_under(parent, values["name"])
     organization = Organization(parent=parent, **values)
     organization.save(structure=True)
-    trail.record("insert", "新建党组织", [_act(organization)], by=by)
+    act = _act(organization)
+    act.reason = reason
+    trail.record("insert", "新建党组织", [act], by=by)
     return organization
 
 

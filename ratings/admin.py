@@ -57,7 +57,7 @@ class ReportMoveAdmin(LedgerAdmin):
 
 @admin.register(Reminder)
 class ReminderAdmin(LedgerAdmin):
-    list_display = ("on", "report", "unit_name", "person_name")
+    list_display = ("on", "report", "occasion", "unit_name", "person_name")
     list_select_related = ("report",)
 
 

@@ -85,3 +85,10 @@ class Form(TextChoices):
     ANNEX1_LIST = "annex1-list", "附件一（逐个党组织）"
     ANNEX2 = "annex2", "附件二（台账，不含第一书记）"
     ANNEX3 = "annex3", "附件三（村、社区台账）"
+
+
+class Occasion(TextChoices):
+    """What a reminder is about."""
+
+    LATE = "late", "逾期未报"
+    MEASURES = "measures", "整改措施逾期"

@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from orgs.models import Category, Organization
+from orgs.forms import CreateForm
 
 from . import columns, parsers
 from .checks import EXPLAINED
@@ -363,24 +363,14 @@ class UploadForm(forms.Form):
         return self.cleaned_data
 
 
-class BranchForm(forms.ModelForm):
+class BranchForm(CreateForm):
     """A branch that a ledger names and the tree does not have."""
 
-    class Meta:
-        model = Organization
-        fields = ("code", "name", "category")
-        help_texts = {
-            "code": "按上级统一编制的代码填写，建立后不能更改",
-            "name": "写全称，如“蓝山县土市乡四村党支部”",
-        }
+    kind = is_rated = None  # a 党支部, which is rated
 
     def __init__(self, *args, **kwargs):
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
         self.fields["category"].required = True
-        self.fields["category"].queryset = Category.objects.order_by("order", "pk")
-
-    def clean_code(self):
-        return parsers.compact(self.cleaned_data["code"])
 
 
 def answers_of(data: Mapping[str, str], questions: list[Mapping]) -> list:

@@ -6,14 +6,16 @@ from django.utils import timezone
 
 from ledger_site.base import trail
 from ledger_site.base.workflow import TransitionRefused
-from ledger_site.jobs.services import runs, start
+from ledger_site.jobs.services import keeps_house, runs, start
 from orgs.choices import Role
 from orgs.models import Organization
 
-from . import exports, opening
+from . import exports, opening, packs, taking_over
 from .choices import Form
 from .models import Cycle, Report
 from .workflow import act_of
+
+keeps_house(taking_over.attempt_waiting)
 
 LARGE = 5000  # rows that take about two seconds
 
@@ -32,10 +34,7 @@ def title_of(form: Form, report: Report, *, is_split: bool) -> str:
 def _export(params, post, stream, watch) -> str:
     """The rights are those of the moment at which it is written."""
     form, is_split = Form(params["form"]), params["is_split"]
-    visible = Report.objects.visible_to(post).select_related("cycle")
-    report = visible.filter(pk=params["report"]).first()
-    if report is None:
-        raise TransitionRefused("没有这个党组织的报送件，或已不在可见范围内")
+    report = _visible(params, post)
     watch("读取汇总数据")
     name = exports.file_name(form, report, timezone.localdate())
     if is_split:
@@ -45,6 +44,30 @@ def _export(params, post, stream, watch) -> str:
         exports.write(form, report, post, stream, watch)
     act = act_of(report, form=form.value, file=name)
     watch.at_end(partial(trail.record, "export", "导出", [act], by=post))
+    return name
+
+
+def _visible(params, post) -> Report:
+    visible = Report.objects.visible_to(post).select_related("cycle")
+    report = visible.filter(pk=params["report"]).first()
+    if report is None:
+        raise TransitionRefused("没有这个党组织的报送件，或已不在可见范围内")
+    return report
+
+
+def start_pack(report: Report, *, by):
+    """Ask for the 检查资料包 of a report and what is below it."""
+    return start("pack", packs.title_of(report)[:200], {"report": report.pk}, by=by)
+
+
+@runs("pack")
+def _pack(params, post, stream, watch) -> str:
+    report = _visible(params, post)
+    files = packs.write(report, post, stream, watch)
+    name = packs.pack_name(report)
+    digests = {file.name: file.digest for file in files}
+    act = act_of(report, file=name, files=digests)
+    watch.at_end(partial(trail.record, "export_pack", "生成检查资料包", [act], by=post))
     return name
 
 

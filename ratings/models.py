@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from ledger_site.base.models import Attachment
 from orgs.choices import Kind
-from orgs.models import Category, Organization
+from orgs.models import Category, Organization, OrgChange
 
 from .choices import (
     OPEN_STATES,
     STANDING_STATES,
     CycleState,
     Grade,
+    Occasion,
     Opinion,
     State,
     UploadState,
@@ -27,6 +28,7 @@ from .querysets import (
     NoticeQuerySet,
     PublicityQuerySet,
     ReportQuerySet,
+    TakeoverQuerySet,
     UploadQuerySet,
 )
 
@@ -265,6 +267,39 @@ class Report(models.Model):
         return (due - timezone.localdate()) // timedelta(days=1)
 
 
+class Takeover(models.Model):
+    """纳入批次: a change of organizations and an open cycle, which takes it over at once, or when
+    the reports above are open again."""
+
+    change = models.ForeignKey(
+        OrgChange, models.PROTECT, related_name="takeovers", verbose_name="组织变动"
+    )
+    cycle = models.ForeignKey(Cycle, models.PROTECT, related_name="takeovers", verbose_name="批次")
+    # Whose sums it changes: none of them reports while it waits.
+    superiors = models.ManyToManyField(Organization, related_name="+", verbose_name="涉及的上级")
+    done_at = models.DateTimeField("纳入时间", null=True)
+    refusal = models.TextField("尚未纳入的原因", blank=True)
+
+    objects = TakeoverQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "组织变动的纳入"
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(fields=("change", "cycle"), name="change_once_in_a_cycle"),
+        )
+        indexes = (
+            models.Index(
+                fields=("cycle",),
+                name="takeover_waiting",
+                condition=models.Q(done_at__isnull=True),
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.change} {self.cycle}"
+
+
 class LedgerEntry(models.Model):
     """台账行: the row of one rated organization in one cycle, as 附件三 has it.
 
@@ -388,11 +423,12 @@ class ReportMove(models.Model):
 
 
 class Reminder(models.Model):
-    """催报: a superior reminds a late direct subordinate, once a day at most."""
+    """催报: a superior reminds a direct subordinate of what is late, once a day at most of each."""
 
     report = models.ForeignKey(
         Report, models.PROTECT, related_name="reminders", verbose_name="报送件"
     )
+    occasion = models.CharField("事由", max_length=10, choices=Occasion, default=Occasion.LATE)
     on = models.DateField("日期", default=timezone.localdate)
     at = models.DateTimeField("时间", auto_now_add=True)
     text = models.TextField("内容")
@@ -407,7 +443,7 @@ class Reminder(models.Model):
         ordering = ("-id",)
         constraints = (
             models.UniqueConstraint(
-                fields=("report", "on"),
+                fields=("report", "occasion", "on"),
                 name="reminder_once_a_day",
                 violation_error_message="今天已经催报过",
             ),

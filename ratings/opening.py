@@ -18,7 +18,7 @@ from . import movement
 from .choices import CycleState, State
 from .columns import REPORTED
 from .models import Cycle, LedgerEntry, Report, ScoreSheet
-from .querysets import STEP, ancestors, successor
+from .querysets import STEP
 
 DAYS_TO_REPORT = 60  # until the root has everything, where the cycle does not say
 MOST_SUBORDINATES = 10**STEP - 2  # a path needs a successor of as many digits
@@ -30,7 +30,7 @@ def _act(cycle: Cycle, reason: str = "", **data) -> trail.Act:
     return trail.Act("cycle", cycle.pk, cycle.label, cycle.title, reason, data)
 
 
-def _rated(cycle: Cycle) -> Q:
+def rated(cycle: Cycle) -> Q:
     """Which organizations are rated in the cycle: marked so, open, not temporary, within its
     kinds and categories (either level)."""
     scope = Q(is_rated=True, closed_on=None, is_temporary=False)
@@ -149,7 +149,7 @@ SELECT s.report_id, %s, o.id, above.report_id, before.id, s.path, o.code, o.name
 
 def _draw_up(cycle: Cycle) -> None:
     """Fill the table `scope`: the rated organizations and all above them, each with its place."""
-    own = Case(When(_rated(cycle), then=1), default=0)
+    own = Case(When(rated(cycle), then=1), default=0)
     order = [F("tree_id"), F("lft")]
     organizations = (
         Organization.objects.order_by()
@@ -183,13 +183,13 @@ def _copy_reports(cycle: Cycle) -> int:
     due = " ".join(["WHEN %s THEN %s"] * (tree.MAX_DEPTH + 1))
     params = [cycle.pk]
     for level in range(tree.MAX_DEPTH + 1):
-        params += level, connection.ops.adapt_datefield_value(_due(cycle, level))
+        params += level, connection.ops.adapt_datefield_value(due_on(cycle, level))
     with connection.cursor() as cursor:
         cursor.execute(REPORTS.format(due=due), [*params, cycle.previous_id])
         return cursor.rowcount
 
 
-def _due(cycle: Cycle, level: int) -> date:
+def due_on(cycle: Cycle, level: int) -> date:
     """The last day for whoever reports to this level; never before the opening."""
     early = timedelta(days=cycle.days_per_level * level)
     return max(cycle.final_due_on - early, cycle.opened_on)
@@ -230,51 +230,6 @@ def _copy_rows(cycle: Cycle) -> None:
             },
             reports.filter(previous__isnull=not is_linked),
         )
-
-
-@retried
-@transaction.atomic
-def take_in(organization: Organization, cycle: Cycle, *, by) -> Report:
-    """Give an organization that came into being in mid-cycle a report and an empty row, last below
-    its superior's; each superior has one more to count.
-
-    Only while the superior's own report is open: what it has handed up holds what it held.
-    """
-    above = Report.objects.of(cycle.pk).filter(organization=organization.parent_id)
-    path = above.values_list("path", flat=True).first()
-    if path is None:
-        raise TransitionRefused(f"“{organization.parent}”不在“{cycle}”之内")
-    line = Report.objects.of(cycle.pk).filter(path__in=[*ancestors(path), path])
-    line = list(line.select_for_update(no_key=True).order_by("path"))
-    cycle, superior = Cycle.objects.get(pk=cycle.pk), line[-1]
-    if not cycle.is_open or not superior.is_open or superior.order_id:
-        state = cycle.get_state_display() if not cycle.is_open else superior.get_state_display()
-        raise TransitionRefused(f"“{superior.name}”{state}，不能增加下级")
-    if not superior.has_subordinates:
-        raise TransitionRefused(f"“{superior.name}”在本批次没有下级，不能增加下级")
-    last = (
-        Report.objects.filter(parent=superior).order_by("-path").values_list("path", flat=True)[0]
-    )
-    if int(last[-STEP:]) >= MOST_SUBORDINATES:
-        raise TransitionRefused(f"“{superior.name}”的直接下级最多{MOST_SUBORDINATES}个")
-    report = Report.objects.create(
-        cycle=cycle,
-        organization=organization,
-        parent=superior,
-        path=successor(last),
-        code=organization.code,
-        name=organization.name,
-        short_name=organization.short_name,
-        kind=organization.kind,
-        category=organization.category,
-        is_rated=True,
-        has_subordinates=False,
-        rated_count=0,
-    )
-    LedgerEntry.objects.create(report=report)
-    Report.objects.filter(pk__in=[one.pk for one in line]).update(rated_count=F("rated_count") + 1)
-    trail.record("take_in", "纳入批次", [_act(cycle, organization=organization.code)], by=by)
-    return report
 
 
 @retried

@@ -144,10 +144,12 @@ def grade(value: str) -> Grade | None:
 
 
 _YEAR = r"(?:(?P<year>(?:19|20)\d\d)[年.\-/])?"
-_DONE = r"(?:之?前)?(?:完成|完工|建成|竣工)?"
+_DONE = r"(?:[之以]?前)?(?:完成|完工|建成|竣工)?"
+_THIRDS = {"上": 10, "中": 20, "下": 31}  # 旬 of a month, by its last day
 _DEADLINES = (
     re.compile(rf"{_YEAR}(?:年底|年末|年内|底){_DONE}"),
     re.compile(rf"{_YEAR}(?P<month>\d{{1,2}})[月.\-/](?P<day>\d{{1,2}})[日号]?{_DONE}"),
+    re.compile(rf"{_YEAR}(?P<month>\d{{1,2}})月份?(?P<third>[上中下])旬{_DONE}"),
     re.compile(rf"{_YEAR}(?P<month>\d{{1,2}})月?(?:底|末|份)?{_DONE}"),
 )
 _UNSURE_MONTH = re.compile(r"((?:19|20)\d\d)\.1")
@@ -159,9 +161,9 @@ _SERIAL = re.compile(r"([3-7]\d{4})(?:\.0+)?")  # 1982 to 2119
 def day_of(value: str, year: int | None) -> date | None:
     """The last day a deadline's wording means, or `None` where it is not sure.
 
-    年底 is 31 December, a month its last day, a missing year the year of the cycle (`None`:
-    no day). 2012.1 may be January or October and stays unsure. Raises `ValueError` for a month
-    or day that the calendar does not have.
+    年底 is 31 December, a month its last day, 上旬 and 中旬 the 10th and 20th, a missing year the
+    year of the cycle (`None`: no day). 2012.1 may be January or October and stays unsure. Raises
+    `ValueError` for a month or day that the calendar does not have.
     """
     value = compact(value)
     if _UNSURE_MONTH.fullmatch(value):
@@ -180,7 +182,7 @@ def day_of(value: str, year: int | None) -> date | None:
         if not 1 <= month <= 12:
             raise ValueError(f"没有{month}月，请核对日期")
         last = monthrange(in_year, month)[1]
-        day = int(parts.get("day") or last)
+        day = int(parts.get("day") or min(_THIRDS[parts.get("third") or "下"], last))
         if not 1 <= day <= last:
             raise ValueError(f"{in_year}年{month}月没有{day}日，请核对日期")
         return date(in_year, month, day)

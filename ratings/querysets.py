@@ -9,6 +9,7 @@ from orgs.models import Organization
 
 from .choices import OPEN_STATES, STANDING_STATES, CycleState, State
 
+LISTED = 20  # changes that wait, on a page
 STEP = 4  # digits of a path for each level
 
 
@@ -25,9 +26,9 @@ def below(path: str, prefix: str = "") -> Q:
     return Q(**{f"{prefix}path__gt": path, f"{prefix}path__lt": successor(path)})
 
 
-def from_path(path: str) -> Q:
+def from_path(path: str, prefix: str = "") -> Q:
     """A path and everything below it, as one range of the index."""
-    return Q(path__gte=path, path__lt=successor(path))
+    return Q(**{f"{prefix}path__gte": path, f"{prefix}path__lt": successor(path)})
 
 
 def ancestors(path: str) -> list[str]:
@@ -160,6 +161,39 @@ class ReportQuerySet(QuerySet):
             else:
                 ranges.append((cycle, path, successor(path)))
         return ranges
+
+
+class TakeoverQuerySet(QuerySet):
+    def waiting(self):
+        return self.filter(done_at=None)
+
+    def unhindered(self):
+        """Those whose superiors' reports are all open: worth another try."""
+        units = self.model.superiors.through.objects.filter(takeover=OuterRef(OuterRef("pk")))
+        reports = self.model.cycle.field.related_model.reports.rel.related_model.objects
+        return self.exclude(
+            Exists(
+                reports.standing().filter(
+                    cycle=OuterRef("cycle"), organization__in=units.values("organization")
+                )
+            )
+        )
+
+    def within(self, post):
+        """Those whose organizations belong to the post's own subtree."""
+        changes = self.model.change.field.related_model.objects.within(post)
+        return self.filter(change__in=changes.order_by().values("pk"))
+
+    def of_page(self, cycle, post):
+        """The oldest that wait in a cycle below the post's unit, as many as a page lists."""
+        waiting = self.waiting().filter(cycle=cycle).within(post)
+        return waiting.select_related("change__organization").order_by("change_id")[:LISTED]
+
+    def blocking(self, reports):
+        """Those that wait and keep one of these reports of a cycle from going up."""
+        units = [report.organization_id for report in reports]
+        cycles = {report.cycle_id for report in reports}
+        return self.waiting().filter(cycle__in=cycles, superiors__in=units)
 
 
 class UploadQuerySet(QuerySet):

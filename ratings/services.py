@@ -1,6 +1,6 @@
 """Writes of the ledger beside the moves: rows, orders, reminders, deadlines."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,9 +17,9 @@ from orgs.choices import Role
 
 from . import workflow
 from .checks import EXPLAINED
-from .choices import State
+from .choices import Occasion, State
 from .columns import FIELDS, REPORTED_NAMES
-from .models import CorrectionOrder, LedgerEntry, Reminder, Report
+from .models import CorrectionOrder, Cycle, LedgerEntry, Reminder, Report
 from .querysets import ancestors
 from .versions import plain
 
@@ -275,25 +275,37 @@ def set_below_due_on(report: Report, day: date, *, by, token: int | None = None)
 @transaction.atomic
 def remind(reports: Iterable[Report], *, by) -> list[Reminder]:
     """催报: leave a notice with each late direct subordinate, once a day (rule 12)."""
+    late = Report.objects.direct(by).overdue().filter(pk__in={report.pk for report in reports})
+    late = late.filter(cycle__in=Cycle.objects.open())
+    return leave_reminders(late, Occasion.LATE, reminder_text, by=by)
+
+
+@transaction.atomic
+def leave_reminders(
+    reports, occasion: Occasion, text_of: Callable[[Report], str], *, by
+) -> list[Reminder]:
+    """Leave a notice with reports of a queryset that are the post's direct subordinates', where
+    there is none of the occasion and the day; texts are made of the reports as they are locked."""
     if not by.has(Role.REVIEW):
         raise TransitionRefused("只有审核人员可以催报")
-    late = {report.pk for report in reports}
     today = timezone.localdate()
     found = workflow.locked(
-        Report.objects.direct(by).overdue(today).filter(pk__in=late).values_list("pk", flat=True)
+        reports.filter(parent__organization=by.organization).values_list("pk", flat=True)
     )
-    done = set(Reminder.objects.filter(report__in=found, on=today).values_list("report", flat=True))
+    done = Reminder.objects.filter(report__in=found, occasion=occasion, on=today)
+    done = set(done.values_list("report", flat=True))
     made = Reminder.objects.bulk_create(
         Reminder(
             report=report,
+            occasion=occasion,
             on=today,
-            text=reminder_text(report),
+            text=text_of(report),
             person=by.user,
             person_name=by.person_name,
             unit_name=by.unit_name,
         )
         for pk, report in found.items()
-        if pk not in done and report.cycle.is_open
+        if pk not in done
     )
     acts = [workflow.act_of(reminder.report, reminder.text) for reminder in made]
     trail.record("remind", "催报", acts, by=by)

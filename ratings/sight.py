@@ -23,6 +23,7 @@ from .summary import Basis, Summary, excused_paths, summarize
 DRAFT, RETURNED, WAITING = "填报中（未上报）", "已退回（未重新上报）", "已上报（待审核）"
 CORRECTING, EXCUSED = "更正中", "免报"
 MARKS = {State.DRAFT: DRAFT, State.RETURNED: RETURNED, State.SUBMITTED: WAITING, State.ACCEPTED: ""}
+HANDED_UP = ("submit", "accept", "regrade")  # moves that are seen from further above
 NAMES = (*FIELDS, *DECISION_NAMES[1:])  # the reviewed grade is a field already
 
 
@@ -135,6 +136,24 @@ def version_seen(report: Report, post) -> ReportVersion | None:
         return report.versions.filter(number=report.number).first()
     own = Report.objects.own(post).of(report.cycle_id).values_list("path", flat=True).first()
     return _handed_up([report], own).get(report.pk, (None, None))[0]
+
+
+def numbers_seen(reports: Iterable[Report], post) -> dict[int, int]:
+    """By visible report of one cycle the number of the newest version that the post was handed;
+    without those that have none, or that are 免报 to it. `reports` come with `parent`."""
+    reports = [report for report in reports if report.number]
+    if not reports or post is None:
+        return {}
+    near = {report.pk: report.number for report in reports if is_near(report, post)}
+    far = [report for report in reports if report.pk not in near]
+    if not far:
+        return near
+    own = Report.objects.own(post).of(reports[0].cycle_id).values_list("path", flat=True).first()
+    excused = _excused_above(far, own)
+    far = [report for report in far if excused.keys().isdisjoint(_line(report.path))]
+    settled = {report.pk: report.number for report in far if not report.order_id}
+    corrected = _handed_up([report for report in far if report.order_id], own)
+    return near | settled | {pk: version.number for pk, (version, _) in corrected.items()}
 
 
 def _handed_up(reports: list[Report], own: str) -> dict[int, tuple[ReportVersion, dict | None]]:

@@ -26,10 +26,10 @@ from ledger_site.base.reading import Limits, Unreadable, read
 from ledger_site.base.sheets import file_name
 from ledger_site.base.workflow import TransitionRefused
 from ledger_site.jobs.services import keeps_house, runs, start
-from orgs import tree
+from orgs import changes
 from orgs.choices import Kind, Role
 
-from . import loading, opening
+from . import loading
 from .choices import OPEN_STATES, UploadState
 from .exports import NOTES, TEMPLATE, template_mark
 from .loading import STAGED_COLUMNS, WRITTEN, Finding, Loading, Topic, import_ledger
@@ -127,13 +127,18 @@ def may_create(upload: Upload, post) -> bool:
 
 
 @transaction.atomic
-def create_branch(upload: Upload, where: loading.Where, *, seen: int, by, **values) -> None:
+def create_branch(
+    upload: Upload, where: loading.Where, *, seen: int, ground: changes.Ground, by, **values
+) -> None:
     """Put a branch below the own unit and into the cycle, take it for a line of the file and look
     at the file again. Raises `StructureError` and `TransitionRefused`; nothing is made then."""
     if not may_create(upload, by):
         raise TransitionRefused("只有本单位的管理人员可以新建党支部")
-    branch = tree.insert(parent=by.organization, by=by, kind=Kind.BRANCH, **values)
-    opening.take_in(branch, upload.report.cycle, by=by)
+    change = changes.create(by.organization, by=by, kind=Kind.BRANCH, ground=ground, **values)
+    takeover = change.takeovers.filter(cycle=upload.report.cycle_id).first()
+    if takeover is None or not takeover.done_at:
+        raise TransitionRefused(takeover.refusal if takeover else "本批次未在进行中")
+    branch = change.organization
     others = [choice for choice in upload.choices if tuple(choice[:2]) != where]
     check_again(upload, [*others, [*where, {CODE: branch.code}]], seen=seen, by=by)
 

@@ -7,10 +7,14 @@ version so proves every row of the province. `content` is text, stored exactly a
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+from django.db.models import Q
 
 from .choices import State
 from .columns import DECISION_NAMES, REPORTED_NAMES
@@ -19,6 +23,8 @@ from .querysets import ancestors
 
 FORMAT = 1
 SEPARATOR = "|"
+SHORT_DIGEST = 12  # digits that pages show of a digest, and that are enough to look for it
+MOST_FOUND = 20  # versions whose digests begin alike
 
 
 def digest_of(content: str) -> str:
@@ -198,44 +204,105 @@ def read(version: ReportVersion) -> dict[str, Any]:
     return content
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step down by the digests: what the version above says of a direct subordinate (None
+    where it does not list it), and its version with that digest (None where there is none)."""
+
+    report: Report
+    said: Mapping[str, Any] | None
+    version: ReportVersion | None
+
+
+def is_sound(version: ReportVersion) -> bool:
+    return digest_of(version.content) == version.digest
+
+
+def way_down(version: ReportVersion, reports: Iterable[Report]) -> Iterator[Step]:
+    """From a version down a line of reports by the digests; ends where a version does not hold the
+    next one, or is not what was digested."""
+    for report in reports:
+        if not is_sound(version):
+            return
+        listed = json.loads(version.content)["subordinates"]
+        said = next((said for said in listed if said["code"] == report.code), None)
+        digest = said and said["digest"]
+        version = report.versions.filter(digest=digest).first() if digest else None
+        yield Step(report, said, version)
+        if version is None:
+            return
+
+
+def line_to(report: Report, top: str = "") -> list[Report]:
+    """The report with the superiors above it, the highest first; those from the path `top` on."""
+    paths = [path for path in (*ancestors(report.path), report.path) if path >= top]
+    line = Report.objects.filter(cycle=report.cycle_id, path__in=paths)
+    return list(line.order_by("path").select_related("parent", "cycle"))
+
+
 def may_read(version: ReportVersion, post) -> bool:
     """Whether the version was handed up to the post's unit: its own, a direct subordinate's, or
-    reached from a direct subordinate's newest version by the digests in it."""
+    reached by the digests from a direct subordinate's version that was taken over."""
     if post is None:
         return False
-    report = version.report
-    line = list(
-        Report.objects.filter(
-            cycle=report.cycle_id, path__in=[*ancestors(report.path), report.path]
-        )
-        .order_by("path")
-        .select_related("parent")
-    )
+    line = line_to(version.report)
     place = next((i for i, r in enumerate(line) if r.organization_id == post.organization_id), None)
     if place is None:
         return False
-    if len(line) - place <= 2:
+    _, *rest = line[place:]
+    if len(rest) <= 1:
         return True
-    direct = line[place + 1]
-    reached = direct.versions.filter(number=direct.number).first()
-    for below in line[place + 2 :]:
-        if reached is None:
-            return False
-        digest = next(
-            (
-                s["digest"]
-                for s in json.loads(reached.content)["subordinates"]
-                if s["code"] == below.code
-            ),
-            None,
-        )
-        reached = digest and below.versions.filter(digest=digest).first()
-    return bool(reached) and reached.pk == version.pk
+    direct, *below = rest
+    return any(
+        step.version is not None and step.version.pk == version.pk
+        for start in _taken_over(direct)
+        for step in way_down(start, below)
+    )
+
+
+def _taken_over(report: Report):
+    """The versions that prove to the superior what is below the report: the newest one, and those
+    that it has accepted, which its own versions hold. One that was given back proves nothing."""
+    accepted = report.moves.filter(action="accept").order_by().values("number")
+    return report.versions.filter(Q(number=report.number) | Q(number__in=accepted))
+
+
+def proves_below(version: ReportVersion, post) -> bool:
+    """Whether the versions that a readable one lists may be read as well (`may_read`)."""
+    report = version.report
+    if not report.parent_id or report.parent.organization_id != post.organization_id:
+        return True
+    return _taken_over(report).filter(pk=version.pk).exists()
+
+
+def by_digest(text: str, post) -> list[ReportVersion]:
+    """The versions whose digest begins so, among those that the post may read.
+
+    Takes a digest as it is printed or pasted: whole, or its first digits, with spaces or capitals.
+    Raises `ValueError` in Chinese for what is none.
+    """
+    digits = "".join(text.split()).lower()
+    if not re.fullmatch(f"[0-9a-f]{{{SHORT_DIGEST},64}}", digits):
+        raise ValueError(f"校验码为数字和字母 a 至 f，请输入全部64位，或者至少前{SHORT_DIGEST}位")
+    # As a range of the index; no digest goes on with a "g".
+    found = ReportVersion.objects.filter(digest__gte=digits, digest__lt=f"{digits}g")
+    found = found.select_related("report__cycle", "report__parent").order_by("pk")[:MOST_FOUND]
+    return [version for version in found if may_read(version, post)]
 
 
 def names_below(report: Report) -> dict[str, str]:
     """Short names of the direct subordinates by code, as a version lists them."""
     return dict(Report.objects.filter(parent=report).values_list("code", "short_name"))
+
+
+def stored_below(report: Report, digests: Iterable[str]) -> dict[str, ReportVersion]:
+    """By digest the versions of direct subordinates, as a version lists them."""
+    found = ReportVersion.objects.filter(report__parent=report, digest__in=list(digests))
+    return {version.digest: version for version in found}
+
+
+def below_by_code(report: Report, code: str) -> Report | None:
+    return Report.objects.below(report).filter(code=code).select_related("category").first()
 
 
 def places_of(report: Report, digests: Iterable[str]) -> dict[str, tuple[int, int]]:

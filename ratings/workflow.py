@@ -33,7 +33,14 @@ from .checks import Context, Finding, check_decision, check_row, open_explanatio
 from .choices import OPEN_STATES, Grade, Severity
 from .choices import State as S
 from .columns import DECISION_NAMES, FIELDS, REPORTED_NAMES
-from .models import CorrectionOrder, LedgerEntry, Report, ReportMove, ReportVersion
+from .models import (
+    CorrectionOrder,
+    LedgerEntry,
+    Report,
+    ReportMove,
+    ReportVersion,
+    Takeover,
+)
 from .querysets import ancestors, below
 
 
@@ -456,6 +463,7 @@ class _Needs:
         if action == "submit":
             self.namesakes = namesakes_of([report for report in reports if report.counts_row])
             self.blocking = blocking([report for report in reports if report.has_subordinates])
+            self.waiting = changes_before(reports)
 
     def check(self, report, item, *, until, is_import) -> Decision | None:
         if report.pk in self.excused:
@@ -474,6 +482,9 @@ class _Needs:
         return None
 
     def _check_submit(self, report, is_import):
+        waiting = self.waiting.get((report.cycle_id, report.organization_id))
+        if waiting:
+            raise TransitionRefused(f"有组织变动尚未纳入本批次：{waiting}，纳入后才能上报")
         blocking = self.blocking.get(report.pk)
         if blocking:
             names = "、".join(f"{name}（{state}）" for name, state in blocking[:3])
@@ -503,6 +514,14 @@ def blocking(reports: list[Report]) -> dict[int, list[tuple[str, str]]]:
     for parent, name, state in waiting.values_list("parent", "short_name", "state"):
         found[parent].append((name, S(state).label))
     return found
+
+
+def changes_before(reports: list[Report]) -> dict[tuple[int, int], str]:
+    """By cycle and organization, a change of what is below that waits to be taken over."""
+    waiting = Takeover.objects.blocking(reports).order_by("-pk")
+    found = waiting.values_list("cycle", "superiors", "pk")
+    changes = waiting.select_related("change__organization").in_bulk()
+    return {(cycle, unit): str(changes[pk].change) for cycle, unit, pk in found}
 
 
 def _settled(entry, decision: Decision | None, *, is_regrade=False) -> Decision:
@@ -732,3 +751,34 @@ def open_for_correction(reports: list[Report], order: CorrectionOrder, *, by) ->
         act_of(report, order.reason, order=order.number, fields=order.fields) for report in reports
     ]
     trail.record("correct", "更正", acts, by=by)
+
+
+def restructure(
+    report: Report,
+    action: str,
+    label: str,
+    target: S,
+    reason: str,
+    by: Post,
+    **columns,
+) -> trail.Act:
+    """Write the state that a change of organizations gives a report, and what else it changes;
+    called by `taking_over` with the report locked and checked. The event is the caller's.
+    """
+    same = Report.objects.filter(pk=report.pk, state=report.state)
+    if not same.update(state=target, token=F("token") + 1, **columns):
+        raise TransitionRefused("内容已变更，请重新查看后再办理")
+    ReportMove.objects.create(
+        report=report,
+        action=action,
+        label=label,
+        source=report.state,
+        target=target,
+        number=report.number,
+        reason=reason,
+        person=by.user,
+        person_name=by.person_name,
+        unit=by.organization,
+        unit_name=by.unit_name,
+    )
+    return act_of(report, reason, state=[report.state, target])

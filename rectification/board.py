@@ -1,48 +1,167 @@
-"""The board of measures: due this week, overdue, waiting for verification, closed."""
+"""The board of measures: how far they are, in numbers and as a list; who is late, and reminded."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 
-from django.db.models import Q
+from django.db.models import Count, F
+from django.db.models.functions import Substr
 from django.utils import timezone
 
 from ledger_site.base import sheets
 from ledger_site.base.sheets import Book, Column, Row
 from ratings.exports import unit_of
 from ratings.models import Report
+from ratings.querysets import STEP, from_path
 
-from .choices import MeasureState as M
-from .choices import Topic
-from .models import Measure
+from .choices import Grouping, Reach, Topic
+from .choices import Progression as P
+from .querysets import at, counts
 
-WEEK, OVERDUE, CLAIMED, CLOSED, OPEN = "week", "overdue", "claimed", "closed", "open"
-STATES = {
-    WEEK: "七天内到期",
-    OVERDUE: "逾期",
-    CLAIMED: "待验收",
-    CLOSED: "已销号",
-    OPEN: "进行中",
-}
 PIECE = 500
+NO_TOPIC = "none"
+NONE = dict.fromkeys([*P.values, "all"], 0)
 
 
-def chosen(measures, *, state="", topic="", helper="", leader="", today: date):
-    """Measures by what the filters of the page ask for; what is not asked for is not narrowed."""
-    if state in (WEEK, OVERDUE):
-        last = today + timedelta(days=7)
-        span = {"due_on__lt": today} if state == OVERDUE else {"due_on__range": (today, last)}
-        measures = measures.filter(state=M.OPEN, **span)
-    elif state:
-        measures = measures.filter(state=state)
+def chosen(
+    measures,
+    own: Report,
+    unit: Report | None = None,
+    *,
+    today: date,
+    state="",
+    topic="",
+    helper="",
+    leader="",
+    reach="",
+    whole=False,
+):
+    """Measures by what the filters of the page ask for; what is not asked for is not narrowed.
+
+    `reach` counts from `unit`, where one is asked for, otherwise from `own`.
+    """
+    start = unit or own
+    if reach == Reach.OWN:
+        measures = measures.filter(report=start)
+    elif reach == Reach.DIRECT:
+        measures = measures.filter(report__parent=start)
+    elif unit:
+        measures = measures.under(unit)
+    if state:
+        measures = measures.at(state, today)
     if topic:
-        measures = measures.filter(topic=topic)
+        measures = measures.filter(topic="" if topic == NO_TOPIC else topic)
     if helper:
-        measures = measures.filter(
-            Q(pk__in=Measure.objects.filter(helpers__name__icontains=helper).values("pk"))
-        )
+        measures = measures.helped_by(helper, is_whole=whole)
     if leader:
-        measures = measures.filter(contact_leader__icontains=leader)
+        measures = measures.led_by(leader, is_whole=whole)
     return measures
+
+
+# ---------------------------------------------------------------- figures
+
+
+@dataclass
+class Line:
+    """One line of figures: `asked` are the parameters by which the list shows exactly its rows."""
+
+    name: str
+    counts: dict[str, int]
+    asked: dict[str, str]
+    report: Report | None = None  # of the own unit and its subordinates
+
+
+# From the rows, whose measures are joined once; from the measures, the rows would be twice.
+def by_unit(rows, start: Report, subordinates: list[Report], today: date) -> list[Line]:
+    """The own row of `start`, if it has measures, and direct subordinates with all below them;
+    `rows` are the reports that are seen."""
+    found = {line.pop("unit"): line for line in _by_unit(rows, start).annotate(**_counts(today))}
+    lines = []
+    own = found.get(start.path, NONE)
+    if own["all"]:
+        asked = {"unit": start.pk, "reach": Reach.OWN.value}
+        lines.append(Line(f"{start.short_name}（本级）", own, asked))
+    for report in subordinates:
+        asked = {"unit": report.pk}
+        lines.append(Line(report.short_name, found.get(report.path, NONE), asked, report))
+    return lines
+
+
+def _by_unit(rows, start: Report):
+    """Grouped by the path of the subordinate of `start` in which each lies, or its own."""
+    rows = rows.filter(from_path(start.path))
+    return rows.annotate(unit=Substr("path", 1, len(start.path) + STEP)).values("unit")
+
+
+def _counts(today: date) -> dict:
+    return counts(today, "measures__")
+
+
+def by_topic(rows, today: date) -> list[Line]:
+    found = {line.pop("measures__topic"): line for line in _by_topic(rows, today)}
+    return [
+        Line(label, found[topic], {"topic": topic or NO_TOPIC})
+        for topic, label in (*Topic.choices, ("", "未分类"))
+        if topic in found
+    ]
+
+
+def _by_topic(rows, today: date):
+    return rows.values("measures__topic").annotate(**_counts(today))
+
+
+def total(rows, today: date) -> dict[str, int]:
+    """The numbers of the measures of all the rows together."""
+    return rows.aggregate(**_counts(today))
+
+
+def sum_of(lines: list[Line]) -> dict[str, int]:
+    return {name: sum(line.counts[name] for line in lines) for name in NONE}
+
+
+def by_name(measures, grouping: Grouping, today: date, text: str = ""):
+    """Rows of name and numbers of the helping units or contact leaders, for pages by `name`."""
+    field = "helpers__name" if grouping == Grouping.HELPER else "contact_leader"
+    rows = measures.annotate(name=F(field)).filter(name__gt="")
+    if text:
+        rows = rows.filter(name__icontains=text)
+    return rows.counted(today, "name").values_list("name", *P.values, "all", named=True)
+
+
+def lines_by_name(rows, grouping: Grouping) -> list[Line]:
+    return [
+        Line(row.name, row._asdict(), {grouping.value: row.name, "whole": "on"}) for row in rows
+    ]
+
+
+# ---------------------------------------------------------------- late ones
+
+
+@dataclass(frozen=True)
+class Late:
+    """How many measures are overdue in a direct subordinate and below it, in how many units."""
+
+    measures: int
+    reports: int
+
+
+def late_below(rows, own: Report, today: date) -> dict[str, Late]:
+    """By path of the direct subordinate: what is overdue in it and below it."""
+    late = rows.exclude(pk=own.pk).filter(at(P.OVERDUE, today, "measures__"))
+    found = _by_unit(late, own).annotate(n=Count("measures"), m=Count("pk", distinct=True))
+    return {line["unit"]: Late(line["n"], line["m"]) for line in found}
+
+
+def late_text(report: Report, late: Late) -> str:
+    """What the reminder says."""
+    where = f"所属 {late.reports} 个党组织" if report.has_subordinates else ""
+    return (
+        f"{report.short_name}：{where}有 {late.measures} 条整改措施已过完成日期，"
+        f"请尽快办理并填写进展（{report.cycle}）。"
+    )
+
+
+# ---------------------------------------------------------------- the sheet
 
 
 def file_name(own: Report) -> str:
@@ -94,7 +213,7 @@ def _lines(measures) -> Iterator[Row]:
                     one.owner,
                     one.contact_leader,
                     "、".join(helper.name for helper in one.helpers.all()),
-                    STATES[OVERDUE] if one.is_overdue else one.get_state_display(),
+                    P.OVERDUE.label if one.is_overdue else one.get_state_display(),
                     f"{one.closed_on:%Y-%m-%d}" if one.closed_on else "",
                 ]
             )

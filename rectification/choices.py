@@ -27,3 +27,25 @@ class MeasureState(TextChoices):
     OPEN = "open", "进行中"
     CLAIMED = "claimed", "待验收"
     CLOSED = "closed", "已销号"
+
+
+class Progression(TextChoices):
+    """What the board counts and lists of measures."""
+
+    WEEK = "week", "七天内到期"
+    OVERDUE = "overdue", "逾期"
+    CLAIMED = "claimed", "待验收"
+    OPEN = "open", "进行中"
+    CLOSED = "closed", "已销号"
+
+
+class Reach(TextChoices):
+    OWN = "own", "只看本级"
+    DIRECT = "direct", "只看直接下级"
+
+
+class Grouping(TextChoices):
+    UNIT = "unit", "单位"
+    TOPIC = "topic", "类别"
+    HELPER = "helper", "帮扶单位"
+    LEADER = "leader", "联系领导"

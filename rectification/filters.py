@@ -2,8 +2,8 @@ from django import forms
 
 from ratings.filters import ALL, Filters
 
-from .board import STATES
-from .choices import Topic, WeakReason
+from .board import NO_TOPIC
+from .choices import Grouping, Progression, Reach, Topic, WeakReason
 from .weak import KINDS
 
 DUE = (
@@ -26,19 +26,25 @@ class PlanFilters(Filters):
 
 
 class MeasureFilters(Filters):
-    state = forms.ChoiceField(label="进度", required=False, choices=[ALL, *STATES.items()])
-    topic = forms.ChoiceField(label="类别", required=False, choices=[ALL, *Topic.choices])
-    helper = forms.CharField(
-        label="帮扶单位",
-        required=False,
-        max_length=60,
-        widget=forms.TextInput(attrs={"type": "search"}),
+    unit = forms.ChoiceField(label="单位", required=False, choices=[ALL])
+    reach = forms.ChoiceField(label="范围", required=False, choices=[ALL, *Reach.choices])
+    state = forms.ChoiceField(label="进度", required=False, choices=[ALL, *Progression.choices])
+    topic = forms.ChoiceField(
+        label="类别", required=False, choices=[ALL, *Topic.choices, (NO_TOPIC, "未分类")]
     )
-    leader = forms.CharField(
-        label="联系领导",
+    helper = forms.CharField(label="帮扶单位", required=False, max_length=100)
+    leader = forms.CharField(label="联系领导", required=False, max_length=100)
+    whole = forms.BooleanField(label="按全名", required=False)
+
+
+class FigureFilters(Filters):
+    by = forms.ChoiceField(label="按", required=False, choices=Grouping.choices)
+    unit = forms.ChoiceField(label="范围", required=False, choices=[ALL])
+    name = forms.CharField(
+        label="名称",
         required=False,
-        max_length=60,
-        widget=forms.TextInput(attrs={"type": "search"}),
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "帮扶单位或联系领导"}),
     )
 
 

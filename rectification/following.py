@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.db import transaction
+from django.db.models import Count
 
 from ledger_site.base import trail
 from ledger_site.base.workflow import TransitionRefused
 from ratings import parsers
-from ratings.models import Report
+from ratings.models import LedgerEntry, Report
 from ratings.workflow import Actor, act_of
 
 from .models import HelpingUnit, Measure
 
 MOST = 50  # measures of a plan
+MANY = 2  # other rows with the same words, from which it is said
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Draft:
 _NUMBER = re.compile(
     r"(?:^|\n)\s*(?:[(（]?\d{1,2}[)）]|\d{1,2}[、.．]|[一二三四五六七八九十]{1,3}、|[①-⑳])\s*"
 )
+# A day that a measure names for itself: 8月底前, 2012年9月中旬前, 8月完工.
+_OWN_DAY = re.compile(
+    r"(?:20\d\d年)?\d{1,2}月(?:\d{1,2}[日号]|[上中下]旬|底|末)?(?:[之以]?前|完成|完工|建成|竣工)"
+)
 _BETWEEN = re.compile(r"[、，,；;\n]+")
 
 
@@ -46,20 +52,37 @@ def split(text: str) -> list[str]:
 
 
 def proposed(report: Report) -> list[Draft]:
-    """What the reported row proposes: nothing is stored, and the typed text stays as it is."""
+    """What the reported row proposes: nothing is stored, and the typed text stays as it is.
+
+    A measure that names a day has that one, the others that of the row.
+    """
     entry = report.entry
     helpers = tuple(name.strip() for name in _BETWEEN.split(entry.support_unit or "") if name)
+    of_row = {"deadline_text": entry.deadline_text or "", "due_on": entry.due_on}
     return [
         Draft(
             text=text,
-            deadline_text=entry.deadline_text or "",
-            due_on=entry.due_on,
+            **_day_in(text, report.cycle.year) or of_row,
             owner=entry.responsible_name or "",
             contact_leader=entry.contact_leader or "",
             helpers=helpers,
         )
         for text in split(entry.measures)[:MOST]
     ]
+
+
+def _day_in(text: str, year: int) -> dict | None:
+    """Wording and day that the text of a measure names; None where it names none that is sure."""
+    found = _OWN_DAY.search(text)
+    day = found and _read_day(found[0], year)
+    return {"deadline_text": found[0], "due_on": day} if day else None
+
+
+def _read_day(wording: str, year: int) -> date | None:
+    try:
+        return parsers.day_of(wording, year)
+    except ValueError:
+        return None
 
 
 def hints_of(measures: Iterable[Draft | Measure]) -> list[str]:
@@ -78,6 +101,25 @@ def hints_of(measures: Iterable[Draft | Measure]) -> list[str]:
         if lacks:
             said.append(f"第{number}条没有{'、'.join(lacks)}")
     return said
+
+
+def shared(report: Report, texts: Iterable[str]) -> dict[str, int]:
+    """By text: how many other rows of the same superior have a measure of these very words, where
+    they are many. A hint, asked for among the siblings only."""
+    if report.parent_id is None:  # would match the roots of other cycles
+        return {}
+    same = Measure.objects.filter(report__parent=report.parent_id, text__in=set(texts))
+    same = same.exclude(report=report).order_by().values_list("text")
+    counts = same.annotate(n=Count("report", distinct=True))
+    return {text: n for text, n in counts if n >= MANY}
+
+
+def alike(report: Report) -> int:
+    """How many other rows of the same superior report the very same text of measures; 0 if few."""
+    rows = LedgerEntry.objects.filter(report__parent=report.parent_id).exclude(report=report)
+    text = report.entry.measures
+    found = rows.filter(measures=text).count() if text and report.parent_id else 0
+    return found if found >= MANY else 0
 
 
 def why_not_lay_down(report: Report, by) -> str:
@@ -128,9 +170,6 @@ def lay_down(report: Report, drafts: Sequence[Draft], *, by) -> list[Measure]:
 
 def draft_of(text: str, *, deadline_text: str, helpers: str, year: int, **values) -> Draft:
     """A measure as it is typed: the wording of its day is kept, and read where it is sure."""
-    try:
-        due_on = parsers.day_of(deadline_text, year) if deadline_text else None
-    except ValueError:
-        due_on = None
+    due_on = _read_day(deadline_text, year)
     names = tuple(name.strip() for name in _BETWEEN.split(helpers) if name.strip())
     return Draft(text, deadline_text=deadline_text, due_on=due_on, helpers=names, **values)

@@ -8,6 +8,7 @@ from ledger_site.base.models import Attachment
 from ratings.models import Report
 
 from .choices import MeasureState, Topic, WeakReason
+from .querysets import MeasureQuerySet
 
 
 class WeakMark(models.Model):
@@ -72,12 +73,22 @@ class Measure(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", verbose_name="验收人"
     )
 
+    objects = MeasureQuerySet.as_manager()
+
     class Meta:
         verbose_name = verbose_name_plural = "措施"
         ordering = ("report", "number")
-        indexes = (models.Index(fields=("state", "due_on"), name="measure_due"),)
+        indexes = (
+            models.Index(fields=("state", "due_on"), name="measure_due"),
+            models.Index(fields=("contact_leader",), name="measure_leader"),
+        )
         constraints = (
-            models.UniqueConstraint(fields=("report", "number"), name="measure_once_in_a_plan"),
+            # With what the board counts, so that it reads the index alone.
+            models.UniqueConstraint(
+                fields=("report", "number"),
+                include=("state", "due_on", "topic"),
+                name="measure_once_in_a_plan",
+            ),
         )
 
     def __str__(self):

@@ -1,4 +1,5 @@
-"""Writes beside the reports: which organizations are 软弱涣散 in the eyes of their superior."""
+"""Writes beside the reports: who is 软弱涣散 in the eyes of the superior, who is reminded of
+overdue measures."""
 
 from collections.abc import Iterable
 
@@ -8,11 +9,15 @@ from django.utils import timezone
 from ledger_site.base import trail
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
-from ratings.models import Report
+from ratings.choices import Occasion
+from ratings.models import Reminder, Report
+from ratings.services import leave_reminders
 from ratings.workflow import act_of
 
+from . import board
 from .choices import WeakReason
 from .models import WeakMark
+from .querysets import rows_seen
 
 
 def why_not_mark(report: Report, by) -> str:
@@ -72,3 +77,16 @@ def lift_mark(report: Report, *, reason: str, by) -> None:
     act = act_of(report)
     act.reason = reason.strip()
     trail.record("lift_weak", "取消软弱涣散认定", [act], by=by)
+
+
+@transaction.atomic
+def remind(own: Report, *, by) -> list[Reminder]:
+    """催报: leave a notice with each direct subordinate that has overdue measures, its own or below
+    it as far as they are seen, once a day; in closed cycles too, since measures go on."""
+    if own.organization_id != by.organization_id:
+        raise TransitionRefused("只能催报本级的直接下级")
+    late = board.late_below(rows_seen(by, own), own, timezone.localdate())
+    reports = Report.objects.direct(by).filter(parent=own, path__in=late)
+    return leave_reminders(
+        reports, Occasion.MEASURES, lambda one: board.late_text(one, late[one.path]), by=by
+    )

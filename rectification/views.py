@@ -6,16 +6,20 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import FileResponse, Http404
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from ledger_site.base import attaching, trail
 from ledger_site.base.paging import page_of, whole
 from ledger_site.base.workflow import TransitionRefused
+from orgs.choices import Role
 from ratings import sight
+from ratings.choices import Occasion
 from ratings.exports import CONTENT_TYPE
 from ratings.filters import unit_choices
-from ratings.models import Report
+from ratings.models import Reminder, Report
 from ratings.querysets import from_path
 from ratings.views.entered import day_of, text_of, token_of
 from ratings.views.finding import visible_cycle, visible_report
@@ -23,9 +27,20 @@ from ratings.views.ledger import clean_path, grouped
 from ratings.workflow import act_of
 
 from . import board, following, services, weak, workflow
-from .filters import MeasureFilters, MeasureForm, PlanFilters, WeakFilters, WeakForm
+from .choices import Grouping, Progression
+from .filters import (
+    FigureFilters,
+    MeasureFilters,
+    MeasureForm,
+    PlanFilters,
+    WeakFilters,
+    WeakForm,
+)
 from .models import Measure, ProgressFile, WeakMark
-from .querysets import due, helped_by
+from .querysets import due, helped_by, rows_seen
+
+MOST_IN_TEXT = 200  # units in the text to copy
+LAST_REMINDERS = 50  # of the history that is shown
 
 
 @require_safe
@@ -122,16 +137,24 @@ def measures(request, pk):
     for one in found:
         one.report = report
     may_lay_down = not following.why_not_lay_down(report, post)
+    drafts = following.proposed(report) if may_lay_down and not found else []
+    shared = following.shared(report, [one.text for one in found or drafts])
     context = {
         "report": report,
         "cycle": report.cycle,
         "measures": [
-            {"measure": one, "moves": [_move(action) for action in workflow.open_to(one, post)]}
+            {
+                "measure": one,
+                "moves": [_move(action) for action in workflow.open_to(one, post)],
+                "shared": shared.get(one.text, 0),
+            }
             for one in found
         ],
         "hints": following.hints_of(found),
+        "alike": following.alike(report) if may_lay_down and not found else 0,
+        "reminders": report.reminders.filter(occasion=Occasion.MEASURES),
         # From the row as it is now, which others see as it was handed up.
-        "proposed": following.proposed(report) if may_lay_down and not found else [],
+        "proposed": [{"text": one.text, "shared": shared.get(one.text, 0)} for one in drafts],
         "may_lay_down": may_lay_down,
         "form": form,
         "kinds": attaching.KINDS,
@@ -168,13 +191,14 @@ def _follow(request, report, action: str) -> None:
 
 @require_safe
 def measure_list(request, cycle):
-    """The board of measures of the rows that are seen, or with ?sheet=1 the same as a workbook."""
+    """The measures of the rows that are seen, or with ?sheet=1 the same as a workbook."""
     cycle, post = visible_cycle(request, cycle), request.post
     visible = Report.objects.visible_in(cycle, post)
-    own = get_object_or_404(visible, organization=post.organization)
-    filters = MeasureFilters(request.GET)
-    found = Measure.objects.filter(report__in=visible.exclude(sight.out(own)).values("pk"))
-    found = board.chosen(found, **filters.chosen, today=timezone.localdate())
+    own = _own(visible, post)
+    filters, unit = _within(MeasureFilters, request, visible, own)
+    asked = {name: value for name, value in filters.chosen.items() if name != "unit"}
+    found = Measure.objects.seen_by(post, own)
+    found = board.chosen(found, own, unit, today=timezone.localdate(), **asked)
     if request.GET.get("sheet") == "1":
         stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
         board.write(own, found, post, stream)
@@ -189,6 +213,148 @@ def measure_list(request, cycle):
         "pages": page.links,
     }
     return render(request, "rectification/board.html", context)
+
+
+def _own(visible, post) -> Report:
+    return get_object_or_404(visible.select_related("cycle"), organization=post.organization)
+
+
+def _within(form, request, visible, own: Report):
+    """Filters with a choice of units, and the unit they ask for; None for all that is seen."""
+    directs = list(visible.filter(parent=own).order_by("path"))
+    units = unit_choices(visible, directs, request.GET.get("unit"))
+    filters = form(request.GET, unit=units)
+    unit = visible.filter(pk=filters.chosen.get("unit") or 0).first()
+    return filters, unit
+
+
+@require_safe
+def figures(request, cycle):
+    """How far the measures are: by direct subordinate, topic, helping unit or contact leader."""
+    cycle, post, today = visible_cycle(request, cycle), request.post, timezone.localdate()
+    visible = Report.objects.visible_in(cycle, post)
+    own = _own(visible, post)
+    filters, unit = _within(FigureFilters, request, visible, own)
+    start, grouping = unit or own, Grouping(filters.chosen.get("by") or Grouping.UNIT)
+
+    rows = rows_seen(post, own).filter(from_path(start.path))
+    if grouping == Grouping.UNIT:
+        below = visible.filter(parent=start).exclude(sight.out(own))
+        page = page_of(below, request.GET, key="path", clean=clean_path)
+        lines = board.by_unit(rows, start, page.rows, today)
+    elif grouping == Grouping.TOPIC:
+        page, lines = None, board.by_topic(rows, today)
+    else:
+        found = Measure.objects.seen_by(post, own)
+        found = found.under(unit) if unit else found
+        names = board.by_name(found, grouping, today, filters.chosen.get("name", ""))
+        page = page_of(names, request.GET, key="name", clean=_clean_name)
+        lines = board.lines_by_name(page.rows, grouping)
+    # What the lines hold all of need not be counted again.
+    is_whole = grouping == Grouping.TOPIC or (
+        grouping == Grouping.UNIT and not page.links["previous"] and not page.links["next"]
+    )
+    total = board.sum_of(lines) if is_whole else board.total(rows, today)
+    context = {
+        "cycle": cycle,
+        "own": own,
+        "unit": unit,
+        "filters": filters,
+        "grouping": grouping,
+        "states": Progression.choices,
+        "lines": [_line(line, cycle, start, unit) for line in lines],
+        "tiles": _tiles(total, cycle, {"unit": unit.pk} if unit else {}),
+        "pages": page.links if page else None,
+        "today": today,
+    }
+    return render(request, "rectification/figures.html", context)
+
+
+def _clean_name(text: str | None) -> str | None:
+    return text[:100] if text and text.isprintable() else None
+
+
+def _address(cycle, asked: dict) -> str:
+    return f"{reverse('rectification:board', args=[cycle])}?{urlencode(asked)}"
+
+
+def _line(line: board.Line, cycle, start: Report, unit: Report | None) -> dict:
+    asked = {**({"unit": unit.pk} if unit else {}), **line.asked}
+    cells = [(p, line.counts[p], _address(cycle, {**asked, "state": p})) for p in Progression]
+    return {
+        "name": line.name,
+        "cells": [{"label": p.label, "count": n, "url": url} for p, n, url in cells],
+        "all": line.counts["all"],
+        "url": _address(cycle, asked),
+        "deeper": line.report.pk if line.report and line.report.has_subordinates else None,
+    }
+
+
+def _tiles(counts: dict[str, int], cycle, asked: dict) -> list[dict]:
+    tones = {Progression.OVERDUE: "alert", Progression.CLAIMED: "wait", Progression.CLOSED: "ok"}
+    tiles = [
+        {
+            "label": p.label,
+            "count": counts[p],
+            "url": _address(cycle, {**asked, "state": p.value}),
+            "tone": tones.get(p, "") if counts[p] else "",
+            "unit": "条",
+        }
+        for p in Progression
+    ]
+    everything = {"label": "全部", "count": counts["all"], "url": _address(cycle, asked)}
+    return [*tiles, {**everything, "unit": "条"}]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def remind(request, cycle):
+    """催报: direct subordinates with overdue measures, the words to copy, and what was sent."""
+    cycle, post, today = visible_cycle(request, cycle), request.post, timezone.localdate()
+    visible = Report.objects.visible_in(cycle, post)
+    own = _own(visible, post)
+    if request.method == "POST":
+        try:
+            made = services.remind(own, by=post)
+        except TransitionRefused as refusal:
+            messages.error(request, str(refusal))
+        else:
+            if made:
+                messages.success(request, f"已向 {len(made)} 个单位发出催报，显示在其工作台")
+            else:
+                messages.info(request, "没有需要催报的单位，或者今天已经催报过；每个单位一天一次")
+        return redirect("rectification:remind", cycle)
+    late = board.late_below(rows_seen(post, own), own, today)
+    reports = Report.objects.direct(post).filter(parent=own, path__in=late).order_by("path")
+    reminded = Reminder.objects.filter(report__parent=own, occasion=Occasion.MEASURES)
+    last = dict(reminded.order_by("pk").values_list("report", "on"))
+    reminded_today = [pk for pk, on in last.items() if on == today]
+    page = page_of(reports.select_related("cycle"), request.GET, key="path", clean=clean_path)
+    texts = [
+        board.late_text(report, late[report.path])
+        for report in reports.select_related("cycle")[:MOST_IN_TEXT]
+    ]
+    if len(late) > MOST_IN_TEXT:
+        texts.append("（其余见名单）")
+    context = {
+        "cycle": cycle,
+        "own": own,
+        "rows": [
+            {
+                "report": report,
+                "late": late[report.path],
+                "last": last.get(report.pk),
+                "url": _address(cycle, {"unit": report.pk, "state": Progression.OVERDUE.value}),
+            }
+            for report in page.rows
+        ],
+        "pages": page.links,
+        "text": "\n".join(texts),
+        "count": len(late),
+        "reminded_count": reports.filter(pk__in=reminded_today).count(),
+        "may_remind": post.has(Role.REVIEW),
+        "history": reminded.select_related("report")[:LAST_REMINDERS],
+    }
+    return render(request, "rectification/remind.html", context)
 
 
 @require_safe

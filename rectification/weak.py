@@ -15,7 +15,8 @@ from ratings.choices import Grade
 from ratings.exports import unit_of
 from ratings.models import Report, ReportMove
 
-from .models import WeakMark
+from .choices import Progression as P
+from .models import Measure, WeakMark
 
 POOR, MARKED, RISEN = "poor", "marked", "risen"
 KINDS = {POOR: "审核为较差", MARKED: "上级认定", RISEN: "已转化，待回访"}
@@ -31,10 +32,21 @@ class Weak:
     kinds: list[str]
     mark: WeakMark | None
     again_on: date | None
+    measure_count: int = 0
+    closed_count: int = 0
 
     @property
     def report(self) -> Report:
         return self.seen.report
+
+    @property
+    def state(self) -> str:
+        return self.seen.mark or self.report.get_state_display()
+
+    @property
+    def following(self) -> str:
+        """How many of its measures are closed; "" where none is laid down."""
+        return f"已销号 {self.closed_count}/{self.measure_count}" if self.measure_count else ""
 
     @property
     def reasons(self) -> str:
@@ -68,6 +80,10 @@ def described(reports: Iterable[Report], post) -> Iterator[Weak]:
     marks = {m.report_id: m for m in WeakMark.objects.filter(report__in=keys, lifted_on=None)}
     decided = ReportMove.objects.filter(report__in=keys, action__in=DECIDING).order_by("pk")
     days = {pk: timezone.localdate(at) for pk, at in decided.values_list("report", "at")}
+    counts = {
+        line["report"]: line
+        for line in Measure.objects.filter(report__in=keys).counted(timezone.localdate(), "report")
+    }
     for seen in sight.as_seen(reports, post):
         now = seen.values and seen.values["reviewed_grade"]
         last = seen.report.previous
@@ -81,7 +97,8 @@ def described(reports: Iterable[Report], post) -> Iterator[Weak]:
         if was_poor and now and now != Grade.POOR:
             kinds.append(RISEN)
             day = days.get(seen.report.pk)
-        yield Weak(seen, kinds, mark, day and _year_after(day))
+        found = counts.get(seen.report.pk, {"all": 0, P.CLOSED: 0})
+        yield Weak(seen, kinds, mark, day and _year_after(day), found["all"], found[P.CLOSED.value])
 
 
 def _year_after(day: date) -> date:
@@ -107,6 +124,9 @@ COLUMNS = (
     Column(("整改时限",), 14),
     Column(("联系领导",), 12),
     Column(("整改责任人",), 12),
+    Column(("认定情况",), 36, is_left=True),
+    Column(("状态",), 14),
+    Column(("措施销号",), 14),
     Column(("回访日期",), 14),
 )
 
@@ -137,6 +157,9 @@ def _lines(rows, post) -> Iterator[Row]:
                     one.reasons,
                     *(values.get(name) or "" for name in ("problems", "measures", "deadline_text")),
                     *(values.get(name) or "" for name in ("contact_leader", "responsible_name")),
+                    f"{one.mark.marked_on:%Y-%m-%d} {one.mark.note}" if one.mark else "",
+                    one.state,
+                    one.following,
                     f"{one.again_on:%Y-%m-%d}" if one.again_on else "",
                 ]
             )

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
+from orgs import changes
 from orgs.choices import Role
 from orgs.models import Organization
 from ratings import publicity, scoring
@@ -41,6 +42,9 @@ ROW = frozenset({"branch", "branch reader", "township", "township reader", "coun
 NEAR = ROW - {"county"}  # those whom its score concerns
 # Who keeps accounts (管理): those with every role.
 KEEPERS = frozenset({"county", "other county"})
+# Who keeps accounts above the branch, and who has the unit that changed below it or is it.
+MANAGER = frozenset({"county"})
+CHANGED = frozenset({"township", "township reader", "county", "province"})
 # What the township made public: itself and those below it.
 PUBLISHED = frozenset({"branch", "branch reader", "sibling", "township", "township reader"})
 ABOVE = frozenset({"township", "township reader", "county", "province"})  # have subordinates
@@ -70,6 +74,16 @@ def world(line, settings, tmp_path):
     for name in ("branch", "sibling"):
         hand_up(line.of(name))
     submit(line.of("township"))
+    for unit in units.values():
+        unit.refresh_from_db()
+    line.change = changes.create(
+        units["township"],
+        ground=changes.Ground(date(2012, 5, 1), "测发〔2012〕1号"),
+        by=line.county,
+        code="B3",
+        name="甲县乙乡戊村党支部",
+        kind="branch",
+    )
     for unit in units.values():
         unit.refresh_from_db()
     posts = {
@@ -140,6 +154,11 @@ def addresses():
         ("ratings:report", row, "GET", ROW),
         ("ratings:history", row, "GET", ROW),
         ("ratings:version", ("branch", 1), "GET", ROW),
+        ("ratings:cover", ("branch", 1), "GET", ROW),
+        ("ratings:proof", ("branch", 1), "GET", ROW),
+        ("ratings:compare", row, "GET", ROW),
+        ("ratings:pack", row, "GET POST", ROW),
+        ("ratings:find_version", (), "GET", EVERYONE | {"no post"}),
         ("ratings:fill", row, "GET POST", ROW),
         ("ratings:autosave", row, "POST", ROW),
         ("ratings:grid_row", row, "POST", ROW),
@@ -187,6 +206,8 @@ def addresses():
         ("rectification:list", (LABEL,), "GET", EVERYONE),
         ("rectification:weak", (LABEL,), "GET", EVERYONE),
         ("rectification:board", (LABEL,), "GET", EVERYONE),
+        ("rectification:figures", (LABEL,), "GET", EVERYONE),
+        ("rectification:remind", (LABEL,), "GET POST", EVERYONE),
         ("rectification:measures", row, "GET POST", ROW),
         ("rectification:progress_file", ("progress",), "GET", ROW),
         ("rectification:mark", row, "GET POST", frozenset({"township", "township reader"})),
@@ -208,10 +229,18 @@ def addresses():
         ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
         ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
         ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
+        ("orgs:term", ("unit",), "POST", MANAGER),
+        ("orgs:change", ("unit", "rename"), "GET POST", MANAGER),
+        ("orgs:changes", (), "GET", EVERYONE | {"no post"}),
+        ("orgs:past_change", ("change",), "GET", CHANGED),
+        ("orgs:undo", ("change",), "GET POST", MANAGER),
+        ("orgs:terms", (), "GET", EVERYONE | {"no post"}),
+        ("ratings:take_over", ("takeover",), "POST", CHANGED),
     ]
 
 
 PUBLIC = {"login", "logout", "accounts:second_step", "accounts:activate"}
+MONITORING = {"healthz", "readyz", "metrics"}  # by address: tests/test_health.py
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 
 
@@ -226,7 +255,7 @@ def names(resolver, namespace=""):
 
 
 def test_every_address_is_in_the_table():
-    listed = {name for name, *_ in addresses()} | PUBLIC | TECHNICAL
+    listed = {name for name, *_ in addresses()} | PUBLIC | MONITORING | TECHNICAL
 
     assert set(names(get_resolver())) == listed
 
@@ -236,6 +265,8 @@ def url_of(world, name, arguments):
         "branch": world.of("branch").pk,
         "person": name == "accounts:account" and world.users["township"].pk,
         "unit": world.units["branch"].pk,
+        "change": "change" in arguments and world.change.pk,
+        "takeover": "takeover" in arguments and world.change.takeovers.get().pk,
         "job": name.startswith("jobs:") and world.job.pk,
         "attached": "attached" in arguments and world.attached.pk,
         "progress": "progress" in arguments and world.progress.pk,

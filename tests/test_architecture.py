@@ -30,6 +30,7 @@ FILES = (
     "checks",
     "versions",
     "passwords",
+    "comparing",
     "posts",
     "sessions",
     "middleware",
@@ -43,6 +44,7 @@ FILES = (
     "sight",
     "bars",
     "exports",
+    "packs",
     "scoring",
     "jobs",
     "filters",
@@ -143,7 +145,9 @@ def test_what_one_place_writes_is_written_nowhere_else(pattern, allowed):
 
 def test_views_reach_records_only_through_a_scope():
     """`.objects.` in a view is followed by one of the scopes that take the post."""
-    scopes = r"(visible_to|visible_in|within|direct|awaiting|own|near|managed_by|none)\b"
+    scopes = (
+        r"(visible_to|visible_in|within|direct|awaiting|own|near|own_and_below|managed_by|none)\b"
+    )
     bad = []
     for path, module in modules():
         if "views" not in module and not module.endswith("desk"):

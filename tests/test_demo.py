@@ -19,9 +19,20 @@ from orgs.posts import posts_of
 from ratings import workflow
 from ratings.choices import CycleState, Grade, State
 from ratings.columns import FIELDS
-from ratings.models import Cycle, LedgerEntry, Report, ReportMove
+from ratings.models import (
+    Cycle,
+    LedgerEntry,
+    NoticeReading,
+    Objection,
+    Reminder,
+    Report,
+    ReportMove,
+)
 from ratings.summary import Basis, summarize
 from ratings.verification import verify
+from rectification import following
+from rectification.choices import Progression
+from rectification.models import HelpingUnit, Measure, ProgressFile, WeakMark
 
 SAMPLE = settings.BASE_DIR / "tests/data/lanshan_small"
 TUSHI = "431127107"
@@ -264,3 +275,24 @@ def test_a_renamed_branch_keeps_its_former_name_and_its_row_of_the_year_before()
 
     assert renamed.organization.former_names.get().name == "青石县石桥镇双江口村党支部"
     assert renamed.previous == report("430522101202", "2011-1")
+
+
+def test_measures_are_at_every_stage_with_files_helpers_and_a_reminder():
+    today, measures = timezone.localdate(), Measure.objects.filter(report__code=f"{TUSHI}801")
+
+    assert {p for p in Progression if measures.at(p, today).exists()} == set(Progression)
+    assert measures.sent_back().exists()
+    assert ProgressFile.objects.filter(progress__measure__in=measures).exists()
+    assert HelpingUnit.objects.filter(name="县农业局", measure__in=measures).exists()
+    assert Reminder.objects.filter(occasion="measures", report__code=f"{TUSHI}801").exists()
+    shared = measures.get(number=5)
+    assert following.shared(shared.report, [shared.text]) == {shared.text: 2}
+
+
+def test_a_branch_is_marked_grades_are_public_and_the_notice_is_read_by_some():
+    assert WeakMark.objects.get().report.code == f"{TUSHI}802"
+    answered = Objection.objects.values_list("publicity__report__code", "answered_at")
+    assert {code: bool(at) for code, at in answered} == {"431127100": True, TUSHI: False}
+    read = set(NoticeReading.objects.values_list("report__code", flat=True))
+    assert {"43", "4311", "431127", TUSHI} <= read
+    assert f"{TUSHI}242" not in read

@@ -36,6 +36,13 @@ def retried(function):
     return run
 
 
+def _is_reading() -> bool:
+    """Whether SQLite is in a snapshot already, which Django does not know of."""
+    return connection.vendor == "sqlite" and bool(
+        connection.connection and connection.connection.in_transaction
+    )
+
+
 @contextmanager
 def snapshot(*, from_replica: bool = False):
     """Reads of one moment, that make no writer wait.
@@ -44,7 +51,7 @@ def snapshot(*, from_replica: bool = False):
     IMMEDIATE and hold up every writer. Inside a transaction already begun, that one is used.
     `from_replica` reads from a replica that holds all that is committed, where there is one.
     """
-    if connection.in_atomic_block:
+    if connection.in_atomic_block or _is_reading():
         yield
     elif connection.vendor == "postgresql":
         alias = replica.current_source() if from_replica else replica.PRIMARY

@@ -30,6 +30,7 @@ from ratings.loading import import_ledger
 from ratings.models import Cycle, Report
 from ratings.playing import play_cycle
 
+from . import following
 from .clock import Clock
 
 PROVINCE, COUNTY, TOWNSHIP = "43", "431127", "431127107"
@@ -210,6 +211,7 @@ class _Story:
             self._tushi_returned(),
             self._tushi_waiting(),
             self._tushi_late(),
+            *following.chapters(self),
         )
         waiting = [(next(chapter), number, chapter) for number, chapter in enumerate(chapters)]
         heapq.heapify(waiting)

@@ -75,3 +75,23 @@ class Job(models.Model):
     def path(self) -> Path | None:
         """Where the result lies; None where there is none, or no more."""
         return settings.JOBS_DIR / self.file if self.file else None
+
+
+class Routine(models.Model):
+    """定时事务: what the system does by itself every night, and the sign of life of its workers.
+
+    One row for each; the last run is kept, the trail and the log hold the others.
+    """
+
+    name = models.CharField("名称", max_length=40, primary_key=True)
+    due_at = models.DateTimeField("下次时间", null=True)
+    done_at = models.DateTimeField("最近完成", null=True)
+    is_good = models.BooleanField("正常", default=True)
+    message = models.TextField("结果", blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "定时事务"
+        ordering = ("name",)
+
+    def __str__(self):
+        return self.name

@@ -65,7 +65,8 @@ HOUSEKEEPING: list[Callable[[], int]] = []
 
 
 def keeps_house(function):
-    """Register what deletes files of an app that have been kept long enough, and counts them."""
+    """Register what an app does every few seconds, and counts: files that have been kept long
+    enough are deleted, what waited is tried again."""
     HOUSEKEEPING.append(function)
     return function
 

@@ -6,15 +6,15 @@ from django.db.models import Count
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Kind, Role
 from orgs.models import Category
 
-from .. import jobs, opening, publicity, scoring
+from .. import jobs, opening, publicity, scoring, taking_over
 from ..choices import CycleState, State
-from ..models import Cycle, Notice, Report
+from ..models import Cycle, Notice, Report, Takeover
 
 # What may be done to a cycle in each state: action, what the button says.
 ACTIONS = {
@@ -181,6 +181,8 @@ def cycle(request, cycle):
         if found
         else [],
         "late_count": directs.overdue().count() if cycle.is_open and found else 0,
+        "takeovers": Takeover.objects.of_page(cycle, post),
+        "may_take_over": taking_over.may_press(post),
         "action": action if _manages(post) else "",
         "button": button,
     }
@@ -224,3 +226,17 @@ def act(request, cycle, action):
         "error": error,
     }
     return render(request, "ratings/cycle_act.html", context)
+
+
+@require_POST
+def take_over(request, pk):
+    """Try a change that waits, at once."""
+    waiting = Takeover.objects.waiting().within(request.post).select_related("cycle")
+    found = get_object_or_404(waiting, pk=pk)
+    try:
+        taking_over.attempt_by_hand(found, by=request.post)
+    except TransitionRefused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"已纳入“{found.cycle}”")
+    return redirect("ratings:cycle", found.cycle)

@@ -1,22 +1,20 @@
-"""本级上报 and whatever else concerns one report: its state, moves, history and versions."""
+"""本级上报 and whatever else concerns one report: its state, moves and history."""
 
-from collections import Counter
 from dataclasses import replace
 
 from django.contrib import messages
 from django.http import Http404
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
-from .. import services, sight, uploads, versions, workflow
+from .. import services, sight, uploads, workflow
 from ..choices import Severity, State
 from ..forms import DecisionForm
 from ..models import Report
-from ..summary import Figures
 from . import showing
 from .entered import day_of, text_of, token_of
 from .finding import visible_report
@@ -263,71 +261,3 @@ def _entered(request, report, action) -> dict:
             )
         entered["decision"] = decision
     return entered
-
-
-# ---------------------------------------------------------------- versions
-
-
-@require_safe
-def version(request, pk, number):
-    """A stored version: own row as declared, decisions and digests of the direct subordinates."""
-    post = request.post
-    report = get_object_or_404(
-        Report.objects.within(post).select_related("cycle", "category", "organization", "parent"),
-        pk=pk,
-    )
-    version = get_object_or_404(report.versions.select_related("report"), number=number)
-    if not versions.may_read(version, post):
-        raise Http404
-    request.cycle = report.cycle
-    content = versions.read(version)
-    before = report.versions.filter(number=number - 1).first()
-    earlier = before and versions.may_read(before, post) and versions.read(before)
-    return render(
-        request,
-        "ratings/version.html",
-        {
-            "report": report,
-            "version": version,
-            "is_sound": versions.digest_of(version.content) == version.digest,
-            "paper": showing.paper(report, content["row"]) if content["row"] else None,
-            "row_excused": content["row_excused"],
-            "subordinates": _subordinates(report, version, content, post),
-            "totals": showing.totals_of(_handed_up(version)) if report.has_subordinates else None,
-            "changes": earlier and showing.content_changes(report, earlier, content),
-            "before": before,
-        },
-    )
-
-
-def _handed_up(version) -> Figures:
-    """What the version itself says; how many rows were expected it does not say."""
-    totals = version.totals
-    return Figures(excused=totals["excused"], counts=Counter(totals["counts"]))
-
-
-def _subordinates(report, version, content, post) -> list[dict]:
-    listed = content["subordinates"]
-    names = versions.names_below(report)
-    places = {}
-    if _may_descend(report, version, post):
-        places = versions.places_of(report, [said["digest"] for said in listed if said["digest"]])
-    return [
-        {
-            **said,
-            "name": names.get(said["code"], said["code"]),
-            "place": places.get(said["digest"]),
-            "standing": showing.standing(said),
-        }
-        for said in listed
-    ]
-
-
-def _may_descend(report, version, post) -> bool:
-    """Whether the versions it lists were handed up to the post as well (`versions.may_read`): of
-    a direct subordinate only the newest version proves what is below it."""
-    if report.organization_id == post.organization_id:
-        return True
-    if report.parent_id and report.parent.organization_id == post.organization_id:
-        return version.number == report.number
-    return True

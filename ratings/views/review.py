@@ -13,12 +13,12 @@ from ledger_site.base.paging import page_of
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
-from .. import scoring, services, sight, workflow
-from ..choices import Grade, State
+from .. import scoring, services, sight, taking_over, workflow
+from ..choices import Grade, Occasion, State
 from ..columns import changes
 from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
-from ..models import Report
+from ..models import Report, Takeover
 from . import showing
 from .entered import day_of, is_number, query_of, text_of, token_from, token_of
 from .finding import own_report, visible_cycle, visible_report
@@ -71,6 +71,8 @@ def queue(request, cycle):
             "is_root": own.parent_id is None,
             "has_scores": scoring.sheet_of(own.cycle) is not None,
             "quota_warnings": scoring.quota_warnings(own),
+            "takeovers": Takeover.objects.of_page(cycle, post) if cycle.is_open else (),
+            "may_take_over": taking_over.may_press(post),
         },
     )
 
@@ -144,7 +146,8 @@ def _late(direct, may_review) -> tuple[int, str, int]:
     lines = [services.reminder_text(report) for report in listed[:MOST_IN_TEXT]]
     if len(listed) > MOST_IN_TEXT:
         lines.append("（其余见“逾期”名单）")
-    reminded = late.filter(reminders__on=timezone.localdate()).count()
+    today = {"reminders__on": timezone.localdate(), "reminders__occasion": Occasion.LATE}
+    reminded = late.filter(**today).count()
     return late.count(), "\n".join(lines), reminded
 
 

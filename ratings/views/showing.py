@@ -16,7 +16,6 @@ from ..summary import Figures, share
 
 VILLAGE_CATEGORIES = frozenset({"village", "community"})  # whose rows stand in 附件三
 GIVEN_BACK = ("send_back", "reopen", "correct")
-HANDED_UP = ("submit", "accept", "regrade")  # moves that are seen from further above
 LONGEST_LIST = 20
 
 
@@ -161,7 +160,7 @@ def moves_of(report: Report, post) -> list[dict]:
     if not is_near:
         version = sight.version_seen(report, post)
         seen = version and version.number
-        moves = moves.filter(action__in=HANDED_UP, number__lte=seen or 0)
+        moves = moves.filter(action__in=sight.HANDED_UP, number__lte=seen or 0)
     return [_move(report, move, is_near or move.number == seen) for move in moves]
 
 

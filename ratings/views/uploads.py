@@ -10,8 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from ledger_site.base.workflow import TransitionRefused
 from ledger_site.jobs.services import recover
-from orgs.choices import Kind, Role
-from orgs.models import Organization
+from orgs.choices import Role
 from orgs.names import place_of
 from orgs.tree import StructureError
 
@@ -155,13 +154,14 @@ def new_branch(request, pk):
     place = place_of(own.name)
     form = BranchForm(
         request.POST if request.method == "POST" else None,
+        organization=own,
+        post=request.post,
         initial={"name": name if name.startswith(place) else f"{place}{name}"},
-        instance=Organization(parent=own, kind=Kind.BRANCH),
     )
     if request.method == "POST" and form.is_valid():
         try:
-            seen = found.job_id or 0
-            uploads.create_branch(found, where, seen=seen, by=request.post, **form.cleaned_data)
+            said = {"seen": found.job_id or 0, "by": request.post, "ground": form.ground}
+            uploads.create_branch(found, where, **said, **form.entered)
         except (StructureError, TransitionRefused) as refusal:
             form.add_error(None, str(refusal))
         else:

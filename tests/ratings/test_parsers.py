@@ -65,6 +65,14 @@ def test_nothing_else_is_ever_a_grade(typed):
         ("2012.8", date(2012, 8, 31)),
         ("2012-02", date(2012, 2, 29)),
         ("２０１２年９月", date(2012, 9, 30)),
+        ("9月上旬", date(2012, 9, 10)),
+        ("9月中旬前", date(2012, 9, 20)),
+        ("2012年2月下旬", date(2012, 2, 29)),
+        ("2013年 11月 下旬之前完成", date(2013, 11, 30)),
+        ("8月底以前", date(2012, 8, 31)),
+        ("年内完成", date(2012, 12, 31)),
+        ("长期", None),
+        ("9月旬", None),
         ("2012.1", None),  # January or October?
         ("长期坚持", None),
         ("", None),
@@ -75,7 +83,7 @@ def test_deadlines(typed, day):
     assert parsers.day_of(typed, 2012) == day
 
 
-@pytest.mark.parametrize("typed", ["2012年13月", "2012年2月30日", "0月底"])
+@pytest.mark.parametrize("typed", ["2012年13月", "2012年2月30日", "0月底", "13月上旬"])
 def test_days_the_calendar_does_not_have(typed):
     with pytest.raises(ValueError, match="没有"):
         parsers.day_of(typed, 2012)

@@ -19,16 +19,14 @@ from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs.choices import Role
 from orgs.models import Category, Organization
-from ratings import exports, loading, opening, services, uploads, verification, workflow
+from ratings import exports, loading, services, uploads, verification, workflow
 from ratings.choices import CycleState, Form, State, UploadState
 from ratings.columns import FIELDS
 from ratings.exports import _ledger_columns
 from ratings.models import Cycle, LedgerEntry, Report, Upload, UploadRow
 from tests.factories import (
-    OrganizationFactory,
     appoint,
     fill,
-    hand_up,
     report_of,
     row,
     submit,
@@ -402,7 +400,8 @@ def test_a_branch_that_is_missing_is_made_from_the_preview_and_filled_in(clerk, 
     village = Category.objects.get(code="village").pk
     url = f"{address}?sheet=附件三&row={row_}"
     data = {"code": "B1", "name": "甲县乙乡戊己村党支部", "category": village}
-    assert "该代码已有党组织使用" in clerk.post(url, data).content.decode()
+    data |= {"effective_on": "2012-05-01", "document_number": "乙发〔2012〕1号"}
+    assert "已有党组织使用" in clerk.post(url, data).content.decode()
     assert clerk.post(url, data | {"code": "B3"}).status_code == 302
     work()
     upload.refresh_from_db()
@@ -425,15 +424,6 @@ def test_who_keeps_no_accounts_makes_no_branch(client, line):
     address = reverse("ratings:new_branch", args=[upload.pk])
     (row_,) = [one["row"] for kind in upload.found["errors"] for one in kind["items"]]
     assert client.get(address, {"sheet": "附件三", "row": row_}).status_code == 404
-
-
-def test_nothing_is_taken_in_below_what_was_handed_up(line):
-    for name in ("branch", "sibling"):
-        hand_up(line.of(name))
-    submit(line.of("township"))
-    made = OrganizationFactory(code="B3", name="甲县乙乡戊村党支部", parent=line.units["township"])
-    with pytest.raises(TransitionRefused, match="已上报，不能增加下级"):
-        opening.take_in(made, line.cycle, by=line.township)
 
 
 def test_what_another_look_found_is_not_what_is_written(clerk, line):

@@ -75,6 +75,17 @@ def test_what_is_laid_down_leaves_what_was_reported(line, laid):
     assert {code for (code,) in names} == {"B1"}
 
 
+def test_a_measure_that_names_a_day_has_that_one(line, laid):
+    assert [(m.deadline_text, m.due_on) for m in laid] == [
+        ("2012年底", date(2012, 12, 31)),
+        ("2012年8月完工", date(2012, 8, 31)),
+        ("2012年底", date(2012, 12, 31)),
+    ]
+    fill(line.of("sibling"), measures="1、9月中旬前完成换届；\n2、13月底前修路；\n3、新增3户。")
+    drafts = following.proposed(line.of("sibling"))
+    assert [d.due_on for d in drafts] == [date(2012, 9, 20), *[date(2012, 12, 31)] * 2]
+
+
 def test_a_measure_is_followed_claimed_and_closed_by_another(line, laid):
     one = laid[0]
     act(NOTE, one, line.branch, text="发展1名")
@@ -231,6 +242,29 @@ def test_a_program_named_as_a_document_is_refused_and_nothing_stored(line, laid)
         act(CLAIM, laid[0], line.branch, files=[program])
     assert again(laid[0]).state == "open"
     assert not Progress.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("action", "sent", "said"),
+    [
+        ("close", None, "只有直接上级的审核人员可以验收销号"),
+        ("extend", None, "只有直接上级的审核人员可以延期"),
+        ("claim", ("证明.pdf", b"MZ\x90\x00"), "与扩展名不符"),
+    ],
+)
+def test_what_the_page_does_not_offer_is_refused_in_chinese(client, line, laid, action, sent, said):
+    if action == "close":
+        act(CLAIM, laid[0], line.branch)
+    before = again(laid[0])
+    client.force_login(line.branch.user)
+    data = {"action": action, "measure": before.pk, "token": before.token, "text": "伪造"}
+    if sent:
+        data["files"] = SimpleUploadedFile(*sent)
+
+    page = client.post(page_of(line), {**data, "until": "2099-01-01"}, follow=True)
+
+    assert said in page.content.decode()
+    assert again(laid[0]).state == before.state
 
 
 def test_a_reader_and_a_neighbour_change_nothing(client, line, laid):

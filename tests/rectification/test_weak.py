@@ -13,7 +13,7 @@ from orgs.choices import Role
 from ratings.choices import CycleState, Grade
 from ratings.models import Cycle, LedgerEntry
 from rectification import services, weak
-from rectification.models import WeakMark
+from rectification.models import Measure, WeakMark
 from tests import factories
 from tests.factories import accept, appoint, fill, hand_up, submit
 
@@ -129,3 +129,20 @@ def test_queries_do_not_grow_with_the_rows(client, line, django_assert_max_num_q
     client.force_login(line.township.user)
     with django_assert_max_num_queries(18):
         client.get(reverse("rectification:weak", args=[line.cycle]))
+
+
+def test_the_list_says_how_many_measures_are_closed_and_what_was_marked(client, line):
+    hand_up(line.of("branch"))
+    services.mark_weak(line.of("branch"), **REASONS, by=line.township)
+    for number, state in enumerate(("closed", "open"), 1):
+        Measure.objects.create(report=line.of("branch"), number=number, text="甲", state=state)
+    client.force_login(line.township.user)
+    address = reverse("rectification:weak", args=[line.cycle])
+
+    assert "已销号 1/2" in client.get(address).content.decode()
+
+    answer = client.get(address, {"sheet": "1"})
+    book = load_workbook(io.BytesIO(b"".join(answer.streaming_content)))
+    (row,) = [r for r in book["软弱涣散"].iter_rows(values_only=True) if isinstance(r[0], int)]
+    assert row[11:13] == ("已审核", "已销号 1/2")
+    assert row[10].endswith("书记长期外出")

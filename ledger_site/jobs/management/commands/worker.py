@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
-from ledger_site.jobs import services
+from ledger_site.jobs import routines, services
 
 logger = logging.getLogger(__name__)
 ROUND = 5.0  # seconds between looks for what dead workers left and for old files
@@ -63,8 +63,10 @@ class Command(BaseCommand):
 
     def _keep_house(self) -> None:
         try:
+            routines.show_life()
             services.recover()
             services.expire()
+            routines.begin_due()
         except (DatabaseError, InterfaceError, OSError):  # for a moment: the next round will do
             logger.warning("housekeeping left out", exc_info=True)
             connection.close()

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("orgs", "0004_fewer_indexes"),
+        ("orgs", "0005_changes"),
     ]
 
     operations = [

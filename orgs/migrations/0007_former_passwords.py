@@ -17,6 +17,6 @@ def remember(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orgs", "0005_accounts")]
+    dependencies = [("orgs", "0006_accounts")]
 
     operations = [migrations.RunPython(remember, migrations.RunPython.noop)]

@@ -1,0 +1,176 @@
+"""The whole state saved and brought back, by the real commands on databases of their own."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+from django.conf import settings
+from django.utils.crypto import get_random_string
+
+from ledger_site import backups
+
+SMALL = settings.BASE_DIR / "tests/data/lanshan_small"
+IS_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
+
+
+@contextmanager
+def place(folder):
+    """An environment with an empty database, gone afterwards."""
+    folder.mkdir()
+    said = {"SECRET_KEY": "k" * 60, "DATA_DIR": str(folder), "DATABASE_URL": "", "BACKUP_DIR": ""}
+    if IS_SQLITE:
+        yield os.environ | said
+        return
+    with backups._spare(str(folder)) as url:
+        yield os.environ | said | {"DATABASE_URL": url}
+
+
+def run(environment, *command):
+    return subprocess.run(
+        [sys.executable, "manage.py", *map(str, command)],
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def done(environment, *command):
+    found = run(environment, *command)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, django_db_setup, django_db_blocker):
+    """A province that was played through, with an attachment, its backup, and its figures."""
+    folder = tmp_path_factory.mktemp("backups")
+    with django_db_blocker.unblock(), place(folder / "one") as environment:
+        scope = ("--cycle", "2012-1", "--under", "431127")
+        done(environment, "migrate")
+        done(environment, "import_orgs", SMALL / "orgs.csv")
+        done(environment, "open_cycle", "2012")
+        done(environment, "import_ledger", SMALL / "ledger.csv", *scope)
+        done(environment, "play_cycle", *scope)
+        (folder / "one/attachments").mkdir(exist_ok=True)
+        (folder / "one/attachments/abc").write_bytes(b"%PDF-1.4")
+        file = folder / "whole.tar"
+        said = json.loads(done(environment, "backup", file, "--json"))
+        figures = done(environment, "summary", *scope, "--json")
+        yield file, said, figures, scope, environment
+
+
+@pytest.fixture
+def empty(tmp_path, django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock(), place(tmp_path / "two") as environment:
+        yield environment
+
+
+def test_what_is_brought_back_is_what_was_saved(saved, empty, tmp_path):
+    file, said, figures, scope, _ = saved
+
+    assert said["checked"]
+    assert said["files"] == 1
+    assert backups.sum_of(file).read_text().split() == [said["digest"], "whole.tar"]
+    assert oct(file.stat().st_mode)[-3:] == "600"
+    done(empty, "restore", file)
+    assert done(empty, "summary", *scope, "--json") == figures
+    assert (tmp_path / "two/attachments/abc").read_bytes() == b"%PDF-1.4"
+    assert json.loads(done(empty, "verify", "--json"))["outcome"] == "sound"
+
+
+def test_nothing_is_replaced_unless_it_is_said(saved):
+    file, *_, environment = saved
+
+    refused = run(environment, "restore", file)
+
+    assert refused.returncode == 1
+    assert "数据库里已有数据" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    done(environment, "restore", file, "--replace")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.9])
+def test_a_byte_that_changed_is_found_and_nothing_is_written(saved, empty, tmp_path, share):
+    file, *_ = saved
+    broken = tmp_path / "broken.tar"
+    content = bytearray(file.read_bytes())
+    content[int(len(content) * share)] ^= 1
+    broken.write_bytes(content)
+
+    refused = run(empty, "restore", broken)
+
+    assert refused.returncode == 1
+    assert "没有恢复" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "数据库还没有建立" in run(empty, "verify").stderr
+
+
+@pytest.mark.parametrize("name", ["../evil", "attachments/../../evil", "/etc/evil", "other"])
+def test_a_forged_archive_writes_nowhere_else(saved, empty, tmp_path, name):
+    forged = tmp_path / "forged.tar"
+    with tarfile.open(forged, "w") as tar:
+        tar.add(SMALL / "orgs.csv", arcname=name, recursive=False)
+
+    refused = run(empty, "restore", forged)
+
+    assert refused.returncode == 1
+    assert "没有恢复" in refused.stderr
+    assert not list(tmp_path.glob("**/evil"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a backup", b"PK\x03\x04" + bytes(2000)], ids=["empty", "text", "zip"]
+)
+def test_what_is_no_backup_is_said_to_be_none(empty, tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+
+    refused = run(empty, "restore", tmp_path / "file")
+
+    assert refused.returncode == 1
+    assert "没有恢复" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_backup_is_never_written_over(saved, tmp_path):
+    file, *_, environment = saved
+
+    refused = run(environment, "backup", file)
+
+    assert (refused.returncode, "已存在" in refused.stderr) == (1, True)
+    refused = run(environment, "backup", tmp_path / "nowhere" / "file")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+
+
+def test_a_newer_backup_is_refused(saved, empty, tmp_path):
+    """Rewritten with a migration that this program does not have."""
+    file, *_ = saved
+    newer = tmp_path / "newer.tar"
+    with tarfile.open(file) as old, tarfile.open(newer, "w") as tar:
+        for member in old:
+            stream = old.extractfile(member)
+            if member.name == backups.MANIFEST:
+                said = json.loads(stream.read())
+                said["migrations"].append(["ratings", "9999_later"])
+                (tmp_path / "manifest").write_text(json.dumps(said))
+                tar.add(tmp_path / "manifest", arcname=backups.MANIFEST)
+            else:
+                tar.addfile(member, stream)
+
+    refused = run(empty, "restore", newer)
+
+    assert (refused.returncode, "请先升级程序再恢复" in refused.stderr) == (1, True)
+
+
+def test_the_password_is_in_no_argument(db, monkeypatch):
+    said = {"PASSWORD": "geheim", "NAME": "ledger", "USER": "ledger", "HOST": "10.1.0.21"}
+    monkeypatch.setattr(backups, "connection", SimpleNamespace(settings_dict=said))
+
+    assert "geheim" not in backups._url(with_password=False)
+    assert "geheim" in backups._url(get_random_string(4))
