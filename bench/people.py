@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from bench.counting import Decision, Move, Standing
+from orgs import sessions
 from orgs.choices import Role
 from orgs.models import Appointment, User
 from ratings.models import Cycle, Report, ReportMove, ReportVersion
@@ -47,7 +48,12 @@ def appointed(cycle: Cycle, branch_count: int) -> list[Person]:
         )
     ]
     users = User.objects.bulk_create(
-        User(username=f"load-{uuid.uuid4()}", full_name=f"演练{n}", password=make_password(None))
+        User(
+            username=f"load-{uuid.uuid4()}",
+            full_name=f"演练{n}",
+            password=make_password(None),
+            session_mark=sessions.new_mark(),
+        )
         for n, _ in enumerate(posts)
     )
     Appointment.objects.bulk_create(
@@ -55,7 +61,7 @@ def appointed(cycle: Cycle, branch_count: int) -> list[Person]:
         for user, (report, roles) in zip(users, posts, strict=True)
         for role in roles
     )
-    sessions = Session.objects.bulk_create(map(_signed_in, users))
+    signed_in = Session.objects.bulk_create(map(_signed_in, users))
     return [
         Person(
             user.pk,
@@ -66,7 +72,7 @@ def appointed(cycle: Cycle, branch_count: int) -> list[Person]:
             report.level,
             not report.has_subordinates,
         )
-        for user, session, (report, _) in zip(users, sessions, posts, strict=True)
+        for user, session, (report, _) in zip(users, signed_in, posts, strict=True)
     ]
 
 
@@ -87,8 +93,9 @@ def _signed_in(user) -> Session:
     """What the login form would store, without the work of a password."""
     values = {
         SESSION_KEY: str(user.pk),
-        BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
+        BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[-1],
         HASH_SESSION_KEY: user.get_session_auth_hash(),
+        **sessions.begun(user),
     }
     return Session(
         session_key=uuid.uuid4().hex,

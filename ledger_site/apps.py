@@ -7,4 +7,5 @@ class LedgerSiteConfig(AppConfig):
     verbose_name = "工作台账"
 
     def ready(self):
-        from . import upkeep  # noqa: F401 - registers what is done every night
+        # Each registers itself: what a deployment must not have, what is done every night.
+        from . import checks, upkeep  # noqa: F401

@@ -11,6 +11,7 @@ SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
 UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传输国家秘密"
 DEMO_NOTICE = "演示环境，数据均为虚构"
 
+ACCOUNTS = ("accounts:list", "accounts:new", "accounts:sheet", "accounts:account")
 # The main navigation: label, page, and the other pages that belong to it.
 NAVIGATION = (
     ("工作台", "desk", ()),
@@ -49,7 +50,7 @@ NAVIGATION = (
         ),
     ),
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
-    ("组织", "orgs:tree", ("orgs:branch", "orgs:organization")),
+    ("组织", "orgs:tree", ("orgs:branch", "orgs:organization", *ACCOUNTS)),
     ("我的下载", "jobs:list", ("jobs:job",)),
     ("留痕", "audits:trail", ("audits:event", "audits:chain")),
 )

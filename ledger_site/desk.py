@@ -6,7 +6,6 @@ from datetime import date
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import views as auth_views
 from django.db.models import Count, Q
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,6 +14,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
 from audits.waiting import waiting_for as checks_waiting_for
+from orgs import session_views
 from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
@@ -33,9 +33,7 @@ NAMED = 8  # names in a sentence or list before “等”
 REMINDERS = 3
 
 
-class Login(auth_views.LoginView):
-    redirect_authenticated_user = True
-
+class Login(session_views.Login):
     def get_context_data(self, **kwargs):
         if settings.DEMO:
             from . import demo  # with its files, where there is a demo at all

@@ -69,6 +69,20 @@ def parts(name: str) -> list[str]:
     return [part.strip() for part in text(name).split(",") if part.strip()]
 
 
+def choices(name: str, *, among: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
+    """Words of a list; `none` is the empty one."""
+    found = parts(name)
+    if not found:
+        return default
+    if found == ["none"]:
+        return ()
+    if not set(found) <= set(among):
+        raise SettingError(
+            f"{name} 只能写 {'、'.join(among)}（多个用逗号分开）或 none，现在是“{text(name)}”。"
+        )
+    return tuple(found)
+
+
 def hosts(name: str) -> list[str]:
     for host in parts(name):
         if "/" in host or " " in host:
@@ -233,6 +247,9 @@ def local() -> None:
         "ALLOWED_HOSTS": _LOOPBACK,
         "CSRF_TRUSTED_ORIGINS": "",
         "TRUST_PROXY_HEADER": "false",
+        # The password of the demo is on its sign-in page.
+        "PASSWORD_DAYS": "0",
+        "TOTP_FOR": "none",
     }
     if text("SECRET_KEY") or text("SECRET_KEY_FILE"):
         return

@@ -1,6 +1,7 @@
 from django.contrib import admin
-from django.contrib.auth import views as auth_views
 from django.urls import include, path
+
+from orgs.session_views import Logout
 
 from . import desk, gallery, health
 
@@ -8,7 +9,8 @@ urlpatterns = [
     path("", desk.desk, name="desk"),
     path("post/", desk.choose_post, name="choose_post"),
     path("login/", desk.Login.as_view(), name="login"),
-    path("logout/", auth_views.LogoutView.as_view(), name="logout"),
+    path("logout/", Logout.as_view(), name="logout"),
+    path("", include("orgs.account_urls")),
     path("", include("ratings.urls")),
     path("", include("rectification.urls")),
     path("", include("audits.urls")),

@@ -1,7 +1,8 @@
 """Technical upkeep of organizations and accounts; everyday work has its own pages.
 
-Nothing here changes the place in the tree, and every change leaves its event. Beside superusers,
-staff who keep accounts (管理) maintain the organizations of their own subtree and who works there.
+Nothing here changes the place in the tree, and every change leaves its event. Beside superusers and
+the three administrators (see `DUTY_RIGHTS`), staff who keep accounts (管理) maintain the
+organizations of their own subtree and who works there.
 """
 
 from django import forms
@@ -10,24 +11,31 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from ledger_site.base import trail
 from ledger_site.base.admin import Listed, ReadOnly
 from ledger_site.base.importing import Importing
 
-from . import resources, services
-from .choices import Role
+from . import accounts, resources, services, sessions, signing_in
+from .choices import Duty, Role
 from .models import Appointment, Category, FormerName, Organization, User
 from .posts import doer_of
 
 admin.site.unregister(Group)  # rights come from appointments
+admin.site.unregister(TOTPDevice)  # everybody binds one's own
 admin.site.site_header = admin.site.site_title = "基层台账 · 系统维护"
 admin.site.index_title = "系统维护"
 
 
 def doer(request):
     """The post the administrator acts under, or the person alone."""
-    return doer_of(request, "系统维护")
+    return doer_of(request, request.user.get_duty_display() or "系统维护")
+
+
+def is_everywhere(request) -> bool:
+    """Whether this person's rights here have no bounds in the tree."""
+    return request.user.is_superuser or bool(request.user.duty)
 
 
 def manages(request) -> bool:
@@ -51,7 +59,7 @@ class Kept:
 
     def get_queryset(self, request):
         records = super().get_queryset(request)
-        if request.user.is_superuser or not manages(request):
+        if is_everywhere(request) or not manages(request):
             return records
         return self.scope(records, request.post)
 
@@ -69,13 +77,18 @@ class Kept:
 
 
 class Imported(Importing):
-    """Tables are imported by superusers anywhere, by 管理 within the own subtree."""
+    """Tables are imported by superusers and by 系统管理员, as far as their rights go, anywhere,
+    by 管理 within the own subtree."""
 
     def has_import_permission(self, request):
-        return request.user.is_superuser or manages(request)
+        return manages(request) or self._imports_everywhere(request)
+
+    def _imports_everywhere(self, request):
+        user, right = request.user, f"{self.opts.app_label}.change_{self.opts.model_name}"
+        return user.is_superuser or (user.duty == Duty.SYSTEM and user.has_perm(right))
 
     def get_import_resource_kwargs(self, request, **kwargs):
-        within = None if request.user.is_superuser else request.post
+        within = None if is_everywhere(request) else request.post
         return {"by": doer(request), "within": within}
 
 
@@ -116,7 +129,7 @@ class CategoryAdmin(Imported, Audited, admin.ModelAdmin):
         return super().has_view_permission(request, obj) or manages(request)  # to choose from
 
     def has_import_permission(self, request):
-        return request.user.is_superuser  # they are everybody's
+        return self._imports_everywhere(request)  # they are everybody's
 
     def get_readonly_fields(self, request, obj=None):
         return ("code",) if obj else ()
@@ -189,7 +202,12 @@ class AppointmentForm(forms.ModelForm):
         def value(name):
             return entered[name] if name in entered else getattr(self.instance, name)
 
+        user = entered.get("user")
+        if user is not None and user.duty:
+            self.add_error("user", accounts.ADMINISTRATOR)
         started_on, ended_on = value("started_on"), value("ended_on")
+        if self.instance.deputy_for_id and ended_on is None:
+            self.add_error("ended_on", "代理要有截止日期")
         if started_on and ended_on and ended_on < started_on:
             self.add_error("ended_on", "离任日期不能早于任职日期")
         if self.instance.pk and ended_on is None:
@@ -229,6 +247,11 @@ class AppointmentAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         """Who holds what where does not change afterwards; an appointment ends, another begins."""
         return ("user", "organization", "role", "started_on") if obj else ()
 
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        if "ended_on" in form.changed_data:
+            sessions.end([obj.user_id])
+
 
 class AccountForm(UserCreationForm):
     class Meta:
@@ -252,13 +275,22 @@ class AccountAdmin(Imported, Kept, Audited, UserAdmin):
     search_fields = ("=username", "full_name")
     ordering = ("username",)
     filter_horizontal = ()
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("last_login", "date_joined", "duty")
     add_fieldsets = ((None, {"fields": ("username", "full_name", "password1", "password2")}),)
     fieldsets = (
         (None, {"fields": ("username", "full_name", "password")}),
         (
             "状态",
-            {"fields": ("is_active", "is_staff", "is_superuser", "last_login", "date_joined")},
+            {
+                "fields": (
+                    "is_active",
+                    "is_staff",
+                    "is_superuser",
+                    "duty",
+                    "last_login",
+                    "date_joined",
+                )
+            },
         ),
     )
 
@@ -266,21 +298,31 @@ class AccountAdmin(Imported, Kept, Audited, UserAdmin):
         return records.kept_by(post)
 
     def has_change_permission(self, request, obj=None):
-        """Whoever could set a superuser's password would be one."""
-        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+        """Whoever could set a superuser's password would be one; the three administrators are made
+        and given new codes by a command alone."""
+        if obj is not None and (obj.is_superuser or obj.duty) and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
+
+    def save_model(self, request, obj, form, change):
+        if not change:
+            obj.must_change_password = True
+        super().save_model(request, obj, form, change)
 
     def user_change_password(self, request, id, form_url=""):
         with transaction.atomic():
             response = super().user_change_password(request, id, form_url)
             if request.method == "POST" and response.status_code == 302:
                 user = self.get_object(request, id)
-                act = trail.Act(self.audit_kind, user.pk, "", str(user))
-                trail.record("set_password", "设置密码", [act], by=doer(request))
+                if user.pk != request.user.pk:
+                    User.objects.filter(pk=user.pk).update(must_change_password=True)
+                signing_in.note("set_password", "设置密码", user, by=doer(request))
         return response
 
     def get_readonly_fields(self, request, obj=None):
-        """Only a superuser makes staff and superusers."""
+        """Only a superuser makes superusers, and staff beside 安全管理员, who grants."""
         fixed = super().get_readonly_fields(request, obj)
-        return fixed if request.user.is_superuser else (*fixed, "is_staff", "is_superuser")
+        if request.user.is_superuser:
+            return fixed
+        is_granting = request.user.is_security_officer
+        return (*fixed, "is_superuser") if is_granting else (*fixed, "is_staff", "is_superuser")

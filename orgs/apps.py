@@ -8,7 +8,7 @@ class OrgsConfig(AppConfig):
 
     def ready(self):
         # Models are not loaded when this file is read.
-        from . import signing  # noqa: F401 - listens
+        from . import signing_in  # noqa: F401 - listens
         from .services import ensure_categories
 
         post_migrate.connect(ensure_categories, sender=self)

@@ -16,6 +16,42 @@ class Role(TextChoices):
     AUDIT = "audit", "审计"
 
 
+class Duty(TextChoices):
+    """三员: one of the three administrators, who exclude each other; "" is everybody else."""
+
+    SYSTEM = "system", "系统管理员"
+    SECURITY = "security", "安全管理员"
+    AUDIT = "audit", "审计管理员"
+
+
+# What each may do in /admin, as Django names rights; there are no others.
+DUTY_RIGHTS = {
+    Duty.SYSTEM: frozenset(
+        {
+            "orgs.view_organization",
+            "orgs.change_organization",
+            "orgs.view_category",
+            "orgs.add_category",
+            "orgs.change_category",
+            "ratings.view_cycle",
+            "jobs.view_job",
+        }
+    ),
+    Duty.SECURITY: frozenset(
+        {
+            "orgs.view_user",
+            "orgs.add_user",
+            "orgs.change_user",
+            "orgs.view_appointment",
+            "orgs.add_appointment",
+            "orgs.change_appointment",
+            "orgs.view_organization",
+        }
+    ),
+    Duty.AUDIT: frozenset({"base.view_auditevent"}),
+}
+
+
 class ChangeKind(TextChoices):
     CREATE = "create", "新建"
     RENAME = "rename", "更名"

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -9,7 +10,7 @@ from django.utils import timezone
 from mptt.managers import TreeManager
 from mptt.models import MPTTModel, TreeForeignKey
 
-from .choices import ChangeKind, Kind, PartRole, Role
+from .choices import DUTY_RIGHTS, ChangeKind, Duty, Kind, PartRole, Role
 from .names import initials_of
 from .querysets import (
     AppointmentQuerySet,
@@ -304,6 +305,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("启用", default=True)
     is_staff = models.BooleanField("可进入系统维护", default=False)
     date_joined = models.DateTimeField("建立时间", default=timezone.now)
+    # One of three, and so never two of them.
+    duty = models.CharField("三员", max_length=10, choices=Duty, blank=True, default="")
+    password_set_at = models.DateTimeField("密码设置时间", default=timezone.now)
+    must_change_password = models.BooleanField("须改密码", default=False)
+    # What the one session in force holds; "" ends them all.
+    session_mark = models.CharField("会话标记", max_length=32, blank=True, default="")
 
     objects = UserManager()
 
@@ -312,6 +319,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         verbose_name = verbose_name_plural = "用户"
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(duty="") | models.Q(is_superuser=False),
+                name="user_duty_without_superuser",
+                violation_error_message="系统、安全、审计管理员不能是超级用户",
+            ),
+        )
 
     def __str__(self):
         return self.full_name
@@ -320,6 +334,84 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.full_name
 
     get_short_name = get_full_name
+
+    @property
+    def is_auditor(self) -> bool:
+        return self.is_active and self.duty == Duty.AUDIT
+
+    @property
+    def is_security_officer(self) -> bool:
+        return self.is_active and self.duty == Duty.SECURITY
+
+    @property
+    def is_administrator(self) -> bool:
+        return bool(self.duty) or self.is_staff or self.is_superuser
+
+    @property
+    def password_age(self) -> timedelta:
+        return timezone.now() - self.password_set_at
+
+    def has_perm(self, perm, obj=None):
+        """The three administrators have the rights of their duty and no others, whatever else is
+        written about them."""
+        if self.duty:
+            return self.is_active and perm in DUTY_RIGHTS[self.duty]
+        return super().has_perm(perm, obj)
+
+    def has_module_perms(self, app_label):
+        if self.duty:
+            return self.is_active and any(
+                right.startswith(f"{app_label}.") for right in DUTY_RIGHTS[self.duty]
+            )
+        return super().has_module_perms(app_label)
+
+    def set_password(self, raw_password):
+        super().set_password(raw_password)
+        self.password_set_at, self.must_change_password = timezone.now(), False
+
+
+class FormerPassword(models.Model):
+    """A password that was set, hashed as Django does, so that it is not taken again too soon."""
+
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="former_passwords", verbose_name="用户"
+    )
+    password = models.CharField("密码", max_length=128)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "用过的密码"
+
+    def __str__(self):
+        return f"{self.user} {self.pk}"
+
+
+class OneTimeCode(models.Model):
+    """A code of 80 random bits that is good once; only its digest is stored.
+
+    激活码 sets the first or a new password; 恢复码 stands in for the second step of a sign-in.
+    """
+
+    class Use(models.TextChoices):
+        ACTIVATE = "activate", "激活码"
+        RECOVER = "recover", "恢复码"
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="codes", verbose_name="用户")
+    use = models.CharField("用途", max_length=10, choices=Use)
+    digest = models.CharField("摘要", max_length=64, unique=True)
+    expires_at = models.DateTimeField("有效至", null=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "一次性代码"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user",),
+                condition=models.Q(use="activate"),
+                name="activation_code_once_a_user",
+            ),
+        )
+
+    def __str__(self):
+        return f"{self.user} {self.get_use_display()}"
 
 
 class Appointment(models.Model):
@@ -333,6 +425,14 @@ class Appointment(models.Model):
     is_ledger_clerk = models.BooleanField("台账专人", default=False)
     started_on = models.DateField("任职日期", default=timezone.localdate)
     ended_on = models.DateField("离任日期", null=True, blank=True)
+    deputy_for = models.ForeignKey(
+        User,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="deputies",
+        verbose_name="代理何人",
+    )
 
     objects = AppointmentQuerySet.as_manager()
 
@@ -345,7 +445,18 @@ class Appointment(models.Model):
                 name="appointment_once_in_force",
                 violation_error_message="该用户在此党组织已有同一角色",
             ),
+            models.CheckConstraint(
+                condition=models.Q(deputy_for=None) | models.Q(ended_on__isnull=False),
+                name="appointment_deputy_until",
+                violation_error_message="代理要有截止日期",
+            ),
         )
 
     def __str__(self):
-        return f"{self.user} · {self.organization} · {self.get_role_display()}"
+        deputy = f"（代{self.deputy_for}）" if self.deputy_for_id else ""
+        return f"{self.user} · {self.organization} · {self.get_role_display()}{deputy}"
+
+    @property
+    def last_day(self):
+        """The last day in force, None where no end is set."""
+        return self.ended_on and self.ended_on - timedelta(days=1)

@@ -9,6 +9,7 @@ from .choices import Role
 from .models import Appointment, Organization, User
 
 SYSTEM = "系统"
+LONGEST_TEXT = 60  # of a name and of a post, where they are stored
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Post:
     organization: Organization
     roles: frozenset[str]
     user: User | None = None
+    deputies: tuple[tuple[str, str], ...] = ()  # role, and the person for whom it is held
 
     def has(self, role: str) -> bool:
         return role in self.roles
@@ -32,11 +34,22 @@ class Post:
 
     @property
     def person_name(self) -> str:
-        return str(self.user) if self.user else SYSTEM
+        """“乙 代 甲” where the whole post is held for somebody else."""
+        if not self.user:
+            return SYSTEM
+        stood_in = dict(self.deputies)
+        names = "、".join(dict.fromkeys(stood_in.values()))
+        is_deputy = stood_in.keys() == self.roles
+        return f"{self.user} 代 {names}"[:LONGEST_TEXT] if is_deputy else str(self.user)
 
     @cached_property
     def roles_text(self) -> str:
-        return "、".join(label for value, label in Role.choices if value in self.roles)
+        stood_in = dict(self.deputies)
+        parts = []
+        for value, label in Role.choices:
+            if value in self.roles:
+                parts.append(f"{label}（代{stood_in[value]}）" if value in stood_in else label)
+        return "、".join(parts)[:LONGEST_TEXT]
 
     @property
     def title(self) -> str:
@@ -69,20 +82,29 @@ class Post:
 
 
 def posts_of(user: User) -> list[Post]:
-    """The posts in force today, one a unit, in the order of the tree; none for nobody."""
-    if not user.is_authenticated:
+    """The posts in force today, one a unit, in the order of the tree; none for nobody, nor for
+    one of the three administrators, who keep out of the work."""
+    if not user.is_authenticated or user.duty:
         return []
     held = (
         Appointment.objects.active()
         .filter(user=user)
-        .select_related("organization")
+        .select_related("organization", "deputy_for")
         .order_by("organization__tree_id", "organization__lft")
     )
-    units, roles = {}, {}
+    units, roles, deputies = {}, {}, {}
     for appointment in held:
-        units[appointment.organization_id] = appointment.organization
-        roles.setdefault(appointment.organization_id, set()).add(appointment.role)
-    return [Post(unit, frozenset(roles[pk]), user) for pk, unit in units.items()]
+        pk = appointment.organization_id
+        units[pk] = appointment.organization
+        roles.setdefault(pk, {}).setdefault(appointment.role, set()).add(appointment.deputy_for)
+    for pk, by_role in roles.items():
+        # Whoever holds a role as his own stands in for nobody in it.
+        deputies[pk] = tuple(
+            (role, "、".join(sorted(map(str, persons))))
+            for role, persons in by_role.items()
+            if None not in persons
+        )
+    return [Post(unit, frozenset(roles[pk]), user, deputies[pk]) for pk, unit in units.items()]
 
 
 def doer_of(request, role: str = "") -> Post | WithoutUnit:

@@ -61,6 +61,13 @@ class OrganizationQuerySet(TreeQuerySet):
         own = post.organization
         return self.filter(tree_id=own.tree_id, lft__gte=own.lft, lft__lt=own.rght)
 
+    def near(self, post):
+        """The post's own unit and those directly below it: whose accounts it keeps."""
+        if post is None:
+            return self.none()
+        own = post.organization
+        return self.open().filter(Q(pk=own.pk) | Q(parent=own.pk))
+
     def visible_to(self, post):
         """Names and shape: the post's own subtree and the line upward; nothing without one."""
         if post is None:
@@ -111,13 +118,46 @@ class UserQuerySet(QuerySet):
         """
         if post is None:
             return self.none()
-        appointments = self.model.appointments.rel.related_model
-        units = appointments.organization.field.related_model.objects.own_and_below(post)
+        return self._working_nowhere_but(self._units().own_and_below(post))
+
+    def near(self, post):
+        """Who works, or has worked, in the post's own unit or directly below it.
+
+        Few are asked for by their keys: a page of them in order would else look at everybody.
+        """
+        if post is None:
+            return self.none()
+        units = list(self._units().near(post).order_by().values_list("pk", flat=True))
+        there = self._appointments().filter(organization__in=units).order_by()
+        users = there.values_list("user", flat=True).distinct()
+        keys = list(users[: 4 * FEW + 1])
+        return self.filter(pk__in=keys if len(keys) <= 4 * FEW else users)
+
+    def kept_near(self, post):
+        """Of those the accounts that the post may close and give a new code: of nobody who works
+        elsewhere too, nor the own."""
+        if post is None:
+            return self.none()
+        others = self.near(post).exclude(pk=post.person_id)
+        return others._working_nowhere_but(self._units().near(post))
+
+    def _working_nowhere_but(self, units):
         today = timezone.localdate()
-        in_force = appointments.objects.filter(Q(ended_on=None) | Q(ended_on__gt=today))
-        elsewhere = in_force.exclude(organization__in=units)
-        users = self.filter(is_staff=False, is_superuser=False)
-        return users.exclude(pk__in=elsewhere.values("user"))
+        in_force = self._appointments().filter(
+            Q(ended_on=None) | Q(ended_on__gt=today), organization__closed_on=None
+        )
+        # Of this user: a list of all others would be as long as a province.
+        elsewhere = in_force.filter(user=OuterRef("pk")).exclude(
+            organization__in=units.order_by().values("pk")
+        )
+        users = self.filter(is_staff=False, is_superuser=False, duty="")
+        return users.exclude(Exists(elsewhere))
+
+    def _appointments(self):
+        return self.model.appointments.rel.related_model.objects.all()
+
+    def _units(self):
+        return self._appointments().model.organization.field.related_model.objects
 
 
 class AppointmentQuerySet(QuerySet):

@@ -9,12 +9,13 @@ from django.core.exceptions import ValidationError
 from ledger_site.base import importing
 from ledger_site.base.importing import Column, Line, TableResource, text, yes
 
-from . import loading, services
+from . import accounts, loading, services
 from .choices import Kind, Role
 from .models import Category, Organization, User
 
 NO_SECRETS = "密码不写在文件里；新账号导入后由管理人员逐个设置密码"
 FOREIGN_USER = "没有这个账号，或不在您管理的范围内"
+FOREIGN_NEAR = "不是本级或直接下级的党组织代码"
 FOREIGN_UNIT = "没有这个党组织代码，或不在您管理的范围内"
 
 
@@ -74,6 +75,8 @@ class UserResource(TableResource):
             and not User.objects.kept_by(self.within).filter(pk=user.pk).exists()
         ):
             raise ValidationError({"username": "账号已被占用，或不在您管理的范围内"})
+        elif user.duty:
+            raise ValidationError({"username": accounts.OF_THE_THREE})
         elif user.pk == self.by.person_id and line.values.get("is_active") is False:
             raise ValidationError({"is_active": "不能停用自己的账号"})
         line.changes = services.write(user, line.values, kind="user", by=self.by)
@@ -88,7 +91,7 @@ class AppointmentResource(TableResource):
     )
 
     def keep(self, line: Line) -> None:
-        users, units = User.objects.all(), Organization.objects.open()
+        users, units = User.objects.filter(duty=""), Organization.objects.open()
         if self.within is not None:
             users, units = User.objects.kept_by(self.within), units.own_and_below(self.within)
         user = users.filter(username=line.values["user"]).first()
@@ -139,3 +142,46 @@ class OrganizationResource(TableResource):
             names = dict(Category.objects.values_list("pk", "name"))
             changes["category"] = [names.get(pk, "") for pk in changes["category"]]
         return Line(number, {}, is_new=outcome == {}, changes=changes)
+
+
+class AccountResource(TableResource):
+    """A sheet of people for the own unit and those directly below: opened whole or not at all."""
+
+    most_rows = accounts.MOST_AT_ONCE
+    columns = (
+        Column("username", "账号", text(60), "字母、数字；已有账号的填原来的账号和姓名"),
+        Column("full_name", "姓名", text(60)),
+        Column("organization", "党组织代码", text(24), "本级或直接下级"),
+        Column("roles", "角色", _roles, f"{'、'.join(Role.labels)}；有几个的用顿号隔开"),
+        Column("is_ledger_clerk", "台账专人", yes, "是或否；空白为“否”", is_required=False),
+    )
+    forbidden = UserResource.forbidden
+
+    def take(self, dataset) -> list[Line]:
+        names = {column.heading: column.name for column in self.columns}
+        heads = [names[heading] for heading in dataset.headers]
+        lines = [
+            Line(number, dict(zip(heads, row, strict=True)))
+            for number, row in zip(dataset.numbers, dataset, strict=True)
+        ]
+        codes = {line.texts["organization"] for line in lines}
+        units = Organization.objects.near(self.within).filter(code__in=codes)
+        units = {unit.code: unit for unit in units}
+        errors, good, entries = [], [], []
+        for line in lines:
+            found = self._parse(line)
+            if not found and line.values["organization"] not in units:
+                found = [self.error(line, "organization", FOREIGN_NEAR)]
+            errors += found
+            if not found:
+                good.append(line)
+                values = line.values | {"organization": units[line.values["organization"]]}
+                entries.append(accounts.Entry(**values))
+        errors += [
+            self.error(good[index], name, message)
+            for index, name, message in accounts.faults_of(entries, by=self.by)
+        ]
+        if errors:
+            raise importing.Rejected(errors)
+        self.issued = accounts.open_accounts(entries, by=self.by)
+        return lines

@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from ledger_site.base.paging import Page, page_of
 
 from . import changes
-from .choices import ChangeKind
+from .choices import ChangeKind, Role
 from .forms import CHANGE_FORMS, GroundForm, SearchField, TermForm, UndoForm
 from .models import Appointment, Organization, OrgChange
 from .posts import Post
@@ -52,7 +52,8 @@ def tree(request):
     post = request.post
     visible = Organization.objects.visible_to(post)
     filters = Search(request.GET)
-    context = {"filters": filters, "post": post}
+    keeps_accounts = post is not None and post.has(Role.MANAGE)
+    context = {"filters": filters, "post": post, "keeps_accounts": keeps_accounts}
     if post and filters.chosen:
         found = _found(visible, post, filters.chosen)
         page = page_of(_shown(found), request.GET, key="lft")

@@ -27,6 +27,10 @@ os.environ |= {
     "AUDIT_KEY_FILE": "",
     "AUDIT_DIGEST": "",
     "AUDIT_KEPT_DAYS": "",
+    "PASSWORD_DAYS": "90",
+    "IDLE_MINUTES": "30",
+    "ADMIN_IDLE_MINUTES": "15",
+    "TOTP_FOR": "none",
 }
 
 # Parallel workers share the folder of the process that started them, which removes it; two runs in

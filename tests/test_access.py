@@ -45,6 +45,8 @@ AUDITOR = frozenset({"auditor"})
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county", "auditor"})
 NEAR = ROW - {"county"}  # those whom its score concerns
+# Who keeps accounts (管理): those with every role.
+KEEPERS = frozenset({"county", "other county"})
 # Who keeps accounts above the branch, and who has the unit that changed below it or is it.
 MANAGER = frozenset({"county"})
 CHANGED = frozenset({"township", "township reader", "county", "province", "auditor"})
@@ -280,6 +282,17 @@ def addresses():
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
         ("jobs:cancel", ("job",), "POST", frozenset({"township"})),
         ("jobs:file", ("job",), "GET", frozenset({"township"})),
+        *[
+            (f"accounts:{name}", (), methods, KEEPERS)
+            for name, methods in (("list", "GET"), ("new", "GET POST"), ("sheet", "GET POST"))
+        ],
+        ("accounts:codes", (), "POST", KEEPERS),
+        ("accounts:account", ("person",), "GET", frozenset({"county"})),
+        ("accounts:security", (), "GET POST", NOBODY),  # nobody here is 安全管理员
+        ("accounts:mine", (), "GET", EVERYONE | {"no post"}),
+        ("accounts:password", (), "GET POST", EVERYONE | {"no post"}),
+        ("accounts:totp", (), "GET POST", EVERYONE | {"no post"}),
+        ("accounts:draft", (), "GET POST", EVERYONE | {"no post"}),
         ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
         ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
         ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
@@ -293,7 +306,7 @@ def addresses():
     ]
 
 
-PUBLIC = {"login", "logout"}
+PUBLIC = {"login", "logout", "accounts:second_step", "accounts:activate"}
 MONITORING = {"healthz", "readyz", "metrics"}  # by address: tests/test_health.py
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 
@@ -317,6 +330,7 @@ def test_every_address_is_in_the_table():
 def url_of(world, name, arguments):
     keys = {
         "branch": world.of("branch").pk,
+        "person": name == "accounts:account" and world.users["township"].pk,
         "unit": world.units["branch"].pk,
         "change": "change" in arguments and world.change.pk,
         "takeover": "takeover" in arguments and world.change.takeovers.get().pk,

@@ -105,19 +105,23 @@ def test_no_password_is_logged(client, user, caplog):
     assert client.session.session_key not in caplog.text
 
 
-def test_wrong_passwords_of_one_lock_nobody_else_out_and_tell_nothing(client, user):
-    """Whoever guesses from one address keeps the right person, at another, from nothing."""
-    name, address = user.username, reverse("login")
-    for number in range(50):
-        wrong = {"username": name, "password": f"wrong-{number}"}
-        known = client.post(address, wrong, REMOTE_ADDR="10.0.0.1").context["form"]
-    nobody = {"username": "没有这个账号", "password": "wrong"}
-    unknown = client.post(address, nobody, REMOTE_ADDR="10.0.0.1").context["form"]
-    assert known.errors == unknown.errors
+def test_wrong_passwords_of_a_stranger_lock_no_known_browser_and_tell_nothing(user):
+    """By account, whatever address; the browser of the person is counted apart."""
+    own, stranger = Client(), Client()
+    sign_in(own, user)
+    own.post(reverse("logout"))
+    said = []
+    for username in (user.username, "没有这个账号"):
+        for number in range(8):
+            wrong = {"username": username, "password": f"wrong-{number}"}
+            answer = stranger.post(reverse("login"), wrong, REMOTE_ADDR=f"10.0.0.{number}")
+            said.append((answer.status_code, answer.context["form"].errors))
 
-    right = {"username": name, "password": PASSWORD}
-    answer = client.post(address, right, REMOTE_ADDR="10.0.0.2")
-    assert answer.status_code == 302
+    assert said[:8] == said[8:]
+    assert "连续失败" in str(said[0])
+    assert all("请在 30 分钟后再试" in str(one) for one in said[4:8])
+    assert sign_in(stranger, user).status_code == 429
+    assert sign_in(own, user).status_code == 302
 
 
 def test_a_cycle_keeps_what_is_handed_in_after_its_year(line, monkeypatch):

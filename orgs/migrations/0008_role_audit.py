@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orgs", "0005_changes"),
+        ("orgs", "0007_former_passwords"),
     ]
 
     operations = [
