@@ -19,8 +19,9 @@ from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
 from ratings.choices import Occasion, Severity, State
-from ratings.models import Cycle, Notice, Reminder, Report, ReportMove
+from ratings.models import Cycle, Notice, Reminder, Report, ReportMove, Takeover
 from ratings.querysets import ancestors
+from ratings.taking_over import may_press
 from ratings.views.showing import GIVEN_BACK, named_in
 from ratings.workflow import UNDER_EXCUSED, findings_of, namesakes_of
 from rectification.choices import Progression, Reach
@@ -146,6 +147,8 @@ class _Found:
             self.given_back[move.report_id] = move  # the newest stays
         self.open_ones = [r.pk for r in reports if r.is_open]
         self.unread = {notice.cycle_id: notice for notice in Notice.objects.unread(reports)}
+        waiting = Takeover.objects.waiting().within(post).values_list("cycle", flat=True)
+        self.waiting_changes = Counter(waiting if may_press(post) else ())
         self.namesakes = namesakes_of([report for report in reports if report.counts_row])
         above = Q(pk=None)
         for report in reports:
@@ -167,6 +170,9 @@ class _Found:
         own = [self._own_task(report)] if report.is_open and self.post.has(Role.FILL) else []
         review = self._review_tasks(report) if self.post.has(Role.REVIEW) else []
         work = own + review if own and not own[0].is_waiting else review + own
+        if count := self.waiting_changes[report.cycle_id]:
+            title = f"{report.cycle}有 {count} 项组织变动等待纳入，有关上级不能上报"
+            work.append(Task(title, reverse("ratings:cycle", args=[report.cycle]), "查看并纳入"))
         if notice := self.unread.get(report.cycle_id):
             title = f"请阅知通知“{notice}”"
             work.append(Task(title, notice.get_absolute_url(), "查看", is_waiting=True))

@@ -6,4 +6,4 @@ class RectificationConfig(AppConfig):
     verbose_name = "整改"
 
     def ready(self):
-        from . import packs  # noqa: F401 - registers its tables of the inspector's pack
+        from . import packs, restructuring  # noqa: F401 - register what they tell others

@@ -122,7 +122,14 @@ def _change_organizations() -> None:
     )
     _merge("430522201202", "430522201203", "白发〔2012〕6号", by=by)
     renamed = Organization.objects.get(code="430522101202")
-    org_services.rename(renamed, name="青石县石桥镇双江村党支部", short_name="双江村党支部", by=by)
+    ground = changes.Ground(timezone.localdate(), "青组发〔2012〕6号")
+    changes.rename(
+        renamed,
+        name="青石县石桥镇双江村党支部",
+        short_name="双江村党支部",
+        ground=ground,
+        by=by,
+    )
     offices = {PROVINCE: "省委组织部", "4311": "市委组织部", COUNTY: "县委组织部"}
     for organization in Organization.objects.filter(code__in=offices):
         organization.handling_office = offices[organization.code]

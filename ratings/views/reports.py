@@ -207,6 +207,9 @@ def hand_in(request, pk):
         below = {"totals": None, "changes": None, **(below or {})}
         below |= {"blocking_count": count, "blocking": []}
     errors = [one for one in found if one["severity"] == Severity.ERROR or _is_unexplained(one)]
+    waiting_change = workflow.changes_before([report]).get(
+        (report.cycle_id, report.organization_id)
+    )
     return render(
         request,
         "ratings/hand_in.html",
@@ -221,7 +224,10 @@ def hand_in(request, pk):
             "blanks": blanks,
             "below": below,
             "row_changes": showing.version_changes(report) if report.counts_row else None,
-            "is_blocked": bool(errors or blanks or (below and below["blocking_count"])),
+            "is_blocked": bool(
+                errors or blanks or waiting_change or (below and below["blocking_count"])
+            ),
+            "waiting_change": waiting_change,
         },
     )
 
