@@ -96,76 +96,86 @@ def test_nothing_is_replaced_unless_it_is_said(saved):
     done(environment, "restore", file, "--replace")
 
 
+@pytest.fixture
+def target(db, settings, tmp_path, monkeypatch):
+    """The database of the tests as the one to restore into: nothing may get as far as writing."""
+    settings.DATA_DIR, settings.ATTACHMENTS_DIR = tmp_path / "data", tmp_path / "attachments"
+    settings.DATA_DIR.mkdir()
+    monkeypatch.setattr(backups, "is_empty", lambda: True)
+    monkeypatch.setattr(backups, "_load", pytest.fail)
+    monkeypatch.setattr(backups, "_put_attachments", pytest.fail)
+    return tmp_path
+
+
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.9])
-def test_a_byte_that_changed_is_found_and_nothing_is_written(saved, empty, tmp_path, share):
+def test_a_byte_that_changed_is_found_and_nothing_is_written(saved, target, share):
     file, *_ = saved
-    broken = tmp_path / "broken.tar"
+    broken = target / "broken.tar"
     content = bytearray(file.read_bytes())
     content[int(len(content) * share)] ^= 1
     broken.write_bytes(content)
 
-    refused = run(empty, "restore", broken)
+    with pytest.raises(backups.BackupError, match="没有恢复"):
+        backups.restore(broken)
 
-    assert refused.returncode == 1
-    assert "没有恢复" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert "数据库还没有建立" in run(empty, "verify").stderr
+
+def test_a_file_that_is_not_what_its_digest_says_is_refused(saved, target):
+    file, *_ = saved
+    (target / "copy.tar").write_bytes(file.read_bytes())
+    backups.sum_of(target / "copy.tar").write_text(f"{'0' * 64}  copy.tar\n", encoding="utf-8")
+
+    with pytest.raises(backups.BackupError, match="摘要不符"):
+        backups.restore(target / "copy.tar")
 
 
 @pytest.mark.parametrize("name", ["../evil", "attachments/../../evil", "/etc/evil", "other"])
-def test_a_forged_archive_writes_nowhere_else(saved, empty, tmp_path, name):
-    forged = tmp_path / "forged.tar"
+def test_a_forged_archive_writes_nowhere_else(target, name):
+    forged = target / "forged.tar"
     with tarfile.open(forged, "w") as tar:
         tar.add(SMALL / "orgs.csv", arcname=name, recursive=False)
 
-    refused = run(empty, "restore", forged)
-
-    assert refused.returncode == 1
-    assert "没有恢复" in refused.stderr
-    assert not list(tmp_path.glob("**/evil"))
+    with pytest.raises(backups.BackupError, match="没有恢复"):
+        backups.restore(forged)
+    assert not list(target.glob("**/evil"))
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"not a backup", b"PK\x03\x04" + bytes(2000)], ids=["empty", "text", "zip"]
 )
-def test_what_is_no_backup_is_said_to_be_none(empty, tmp_path, content):
-    (tmp_path / "file").write_bytes(content)
+def test_what_is_no_backup_is_said_to_be_none(target, content):
+    (target / "file").write_bytes(content)
 
-    refused = run(empty, "restore", tmp_path / "file")
-
-    assert refused.returncode == 1
-    assert "没有恢复" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    with pytest.raises(backups.BackupError, match="没有恢复"):
+        backups.restore(target / "file")
 
 
-def test_a_backup_is_never_written_over(saved, tmp_path):
+def test_a_backup_is_never_written_over(saved, db, tmp_path):
     file, *_, environment = saved
 
     refused = run(environment, "backup", file)
 
     assert (refused.returncode, "已存在" in refused.stderr) == (1, True)
-    refused = run(environment, "backup", tmp_path / "nowhere" / "file")
-    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    with pytest.raises(backups.BackupError, match="不能写入"):
+        backups.back_up(tmp_path / "nowhere" / "file", is_checked=False)
 
 
-def test_a_newer_backup_is_refused(saved, empty, tmp_path):
+def test_a_newer_backup_is_refused(saved, target):
     """Rewritten with a migration that this program does not have."""
     file, *_ = saved
-    newer = tmp_path / "newer.tar"
+    newer = target / "newer.tar"
     with tarfile.open(file) as old, tarfile.open(newer, "w") as tar:
         for member in old:
             stream = old.extractfile(member)
             if member.name == backups.MANIFEST:
                 said = json.loads(stream.read())
                 said["migrations"].append(["ratings", "9999_later"])
-                (tmp_path / "manifest").write_text(json.dumps(said))
-                tar.add(tmp_path / "manifest", arcname=backups.MANIFEST)
+                (target / "manifest").write_text(json.dumps(said))
+                tar.add(target / "manifest", arcname=backups.MANIFEST)
             else:
                 tar.addfile(member, stream)
 
-    refused = run(empty, "restore", newer)
-
-    assert (refused.returncode, "请先升级程序再恢复" in refused.stderr) == (1, True)
+    with pytest.raises(backups.BackupError, match="请先升级程序再恢复"):
+        backups.restore(newer)
 
 
 def test_the_password_is_in_no_argument(db, monkeypatch):
