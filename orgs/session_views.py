@@ -6,7 +6,7 @@ import segno
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -67,13 +67,6 @@ def second_step(request):
             return arrival(request, half["next"])
         form.add_error("token", "不正确或已用过。口令每 30 秒换一次，请等下一个再试")
     return render(request, "orgs/second_step.html", {"form": form})
-
-
-class Logout(LogoutView):
-    def post(self, request, *args, **kwargs):
-        if request.user.is_authenticated:
-            signing_in.note("sign_out", "退出", request.user)
-        return super().post(request, *args, **kwargs)
 
 
 @login_not_required
