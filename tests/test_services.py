@@ -376,7 +376,9 @@ CASES = {
         clerked,
         of_clerk("hand_over", to=newcomer),
         ["end_appointment", "insert", "appoint"],
-        of_clerk("hand_over", to=lambda x: Entry(x.sibling.user.username, "别人", x.units["branch"], [])),
+        of_clerk(
+            "hand_over", to=lambda x: Entry(x.branch.user.username, "别人", x.units["branch"], [])
+        ),
     ),
     accounts.deputize: (
         clerked,
