@@ -21,17 +21,16 @@ def start_export(filters, *, by):
 
 
 @runs("export_trail")
-def _export(params, post, stream, watch) -> str:
-    if not trail.may_read(post):
+def _export(params, by, stream, watch) -> str:
+    if not trail.may_read(by):
         raise TransitionRefused(LEFT)
     chosen = trail.filters_of(params).chosen
-    found = trail.narrowed(trail.visible_to(post), chosen, post)
-    rows = trail.write(found, stream, post, watch)
-    name = sheets.file_name(
-        post.organization.short_name, f"{trail.TITLE}_{timezone.localdate():%Y%m%d}.xlsx"
-    )
+    found = trail.narrowed(trail.visible_to(by), chosen, by)
+    rows = trail.write(found, stream, by, watch)
+    unit = by.organization.short_name if by.unit_id else ""
+    name = sheets.file_name(unit, f"{trail.TITLE}_{timezone.localdate():%Y%m%d}.xlsx")
     act = events.Act("trail", None, "", name, data={"filters": params, "rows": rows})
-    watch.at_end(partial(events.record, EXPORT, "导出", [act], by=post))
+    watch.at_end(partial(events.record, EXPORT, "导出", [act], by=by))
     return name
 
 
@@ -41,9 +40,9 @@ def start_check(*, by):
 
 
 @runs(sealing.VERIFY)
-def _check(params, post, stream, watch) -> str:
-    if not trail.may_read(post):
+def _check(params, by, stream, watch) -> str:
+    if not trail.may_read(by):
         raise TransitionRefused(LEFT)
     watch("核验")
-    sealing.check_and_record(by=post)
+    sealing.check_and_record(by=by)
     return ""

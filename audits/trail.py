@@ -33,6 +33,7 @@ NAMES = {
     "decision": "审核结果",
     "digest": "SHA-256",
     "document": "文号",
+    "check": "抽查",
     "events": "条数",
     "explanations": "情况说明",
     "faults": "问题",
@@ -83,18 +84,25 @@ SELECT action, (SELECT label FROM base_auditevent e WHERE e.action = found.actio
 """
 
 
-def may_read(post) -> bool:
-    return post is not None and post.has(Role.AUDIT)
+def may_read(by) -> bool:
+    """Whoever holds 审计 in a unit, and 审计管理员."""
+    return by is not None and by.has(Role.AUDIT)
 
 
-def visible_to(post):
-    """What was done by the post's own unit and those below it; at the top everything, also what
-    no unit did."""
-    if not may_read(post):
+def _units(by):
+    """The own unit and those below it; all for an administrator, who is of none."""
+    units = Organization.objects
+    return (units.all() if by.unit_id is None else units.own_and_below(by)).order_by()
+
+
+def visible_to(by):
+    """What was done by the own unit and those below it; at the top, and for an administrator,
+    everything, also what no unit did."""
+    if not may_read(by):
         return AuditEvent.objects.none()
-    if post.organization.parent_id is None:
+    if by.unit_id is None or by.organization.parent_id is None:
         return AuditEvent.objects.all()
-    units = Organization.objects.own_and_below(post).order_by()
+    units = _units(by)
     keys = list(units.values_list("pk", flat=True)[: FEW + 1])
     return AuditEvent.objects.filter(unit_id__in=keys if len(keys) <= FEW else units.values("pk"))
 
@@ -110,7 +118,7 @@ def filters_of(params) -> TrailFilters:
     return TrailFilters(params, action=actions())
 
 
-def narrowed(events, chosen: dict, post):
+def narrowed(events, chosen: dict, by):
     """The events that filters choose; each filter goes by an index."""
     first, last = chosen.get("first"), chosen.get("last")
     if number := chosen.get("number"):
@@ -122,10 +130,10 @@ def narrowed(events, chosen: dict, post):
         keys = list(users.values_list("pk", flat=True)[:FEW])
         events = events.filter(Q(person_id=None) if person == SYSTEM else Q(person_id__in=keys))
     if unit := chosen.get("unit"):
-        units = Organization.objects.own_and_below(post).found_by(unit).order_by()
+        units = _units(by).found_by(unit)
         events = events.filter(unit_id__in=list(units.values_list("pk", flat=True)[:FEW]))
     if thing := chosen.get("object"):
-        named = Organization.objects.own_and_below(post).found_by(thing).order_by()
+        named = _units(by).found_by(thing)
         codes = [thing, *named.values_list("code", flat=True)[:FEW]]
         events = events.filter(object_code__in=codes)
     if action := chosen.get("action"):
@@ -180,7 +188,7 @@ def _shown(name: str, value) -> str:
     return str(value)
 
 
-def write(events, stream, post, watch) -> int:
+def write(events, stream, by, watch) -> int:
     """Write events as a workbook, newest first; returns how many."""
     columns = (
         Column(("编号",), 10, number_format="0"),
@@ -198,8 +206,10 @@ def write(events, stream, post, watch) -> int:
         Column(("请求编号",), 12),
         Column(("校验码",), 66),
     )
-    form = sheets.Form(TITLE, TITLE, columns, (f"导出：{post.person_name}（{post.unit_name}）",))
-    with Book(stream, TITLE, post.unit_name) as book:
+    form = sheets.Form(
+        TITLE, TITLE, columns, (f"导出：{by.person_name}（{by.unit_name or by.roles_text}）",)
+    )
+    with Book(stream, TITLE, by.unit_name) as book:
         written = book.add(form, map(_row, _counted(events, watch)))
     return written.row_count
 

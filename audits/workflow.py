@@ -2,7 +2,6 @@
 
 from enum import Enum
 
-from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -44,6 +43,15 @@ REMEDY_TRANSITIONS = {
     VERIFY: Transition("核实办结", {R.REPLIED}, R.CLOSED, Actor.CHECKER),
     SEND_BACK: Transition("退回整改", {R.REPLIED}, R.ISSUED, Actor.CHECKER, needs_reason=True),
 }
+# Reports have moves of the same names: the trail tells them apart.
+CHECK_EVENTS = {
+    action: trail.Named(f"{action}_check", f"抽查{move.label}")
+    for action, move in TRANSITIONS.items()
+}
+REMEDY_EVENTS = {
+    action: trail.Named(f"{action}_remedy", f"整改通知{move.label}")
+    for action, move in REMEDY_TRANSITIONS.items()
+}
 
 
 def open_to(table, record, by) -> list[str]:
@@ -69,7 +77,7 @@ def check_token(record, token: int) -> None:
         raise TransitionRefused(STALE)
 
 
-@transaction.atomic
+@trail.service(CHECK_EVENTS)
 def act(action: str, check: SpotCheck, *, reason: str = "", token: int, by) -> SpotCheck:
     """Start, close or drop a check, or raise and store nothing. Closing takes what the check found
     as its reason: 抽查情况."""
@@ -85,7 +93,7 @@ def act(action: str, check: SpotCheck, *, reason: str = "", token: int, by) -> S
     else:
         check.closed_at, check.conclusion = now, reason.strip()
     check.save(update_fields=["state", "token", "started_at", "closed_at", "conclusion"])
-    trail.record(f"{action}_check", f"抽查{move.label}", [act_of_check(check, reason)], by=by)
+    trail.record(*CHECK_EVENTS[action], [act_of_check(check, reason)], by=by)
     return check
 
 
@@ -93,7 +101,7 @@ def act_of_check(check: SpotCheck, reason: str = "", **data) -> trail.Act:
     return trail.Act("spot_check", check.pk, check.report.code, check.title, reason, data)
 
 
-@transaction.atomic
+@trail.service(REMEDY_EVENTS)
 def act_on_remedy(
     action: str, remedy: Remedy, *, text: str = "", files=(), token: int, by
 ) -> RemedyEntry:
@@ -123,7 +131,7 @@ def act_on_remedy(
     RemedyFile.objects.bulk_create(RemedyFile(entry=entry, **one) for one in stored)
     about = {"remedy": remedy.number, "files": [one["digest"] for one in stored]}
     act = act_of(remedy.row.report, text.strip(), **about)
-    trail.record(f"{action}_remedy", f"整改通知{move.label}", [act], by=by)
+    trail.record(*REMEDY_EVENTS[action], [act], by=by)
     return entry
 
 

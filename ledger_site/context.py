@@ -72,6 +72,7 @@ OF_A_CYCLE = frozenset(
 )
 FOR_SUPERIORS = "ratings:queue"
 FOR_AUDITORS = "audits:trail"
+OF_AUDITORS = ("desk", "jobs:list", FOR_AUDITORS)  # who are administrators and hold no post
 
 
 def site(request=None) -> dict:
@@ -87,7 +88,7 @@ def site(request=None) -> dict:
         found["nav"] = SimpleLazyObject(lambda: navigation(request))
         found["nav_cycles"] = SimpleLazyObject(lambda: cycle_choices(request))
     elif getattr(request, "user", None) is not None and request.user.is_authenticated:
-        found["nav"] = [{"label": "工作台", "url": reverse("desk"), "current": False}]
+        found["nav"] = SimpleLazyObject(lambda: _navigation_without_post(request))
     return found
 
 
@@ -129,6 +130,17 @@ def navigation(request) -> list[dict]:
     if request.user.is_staff:
         items.append({"label": "系统维护", "url": reverse("admin:index"), "current": False})
     return items
+
+
+def _navigation_without_post(request) -> list[dict]:
+    pages = OF_AUDITORS if request.user.is_auditor else ("desk",)
+    match = request.resolver_match
+    here = match.view_name if match else ""
+    return [
+        {"label": label, "url": reverse(page), "current": here == page or here in others}
+        for label, page, others in NAVIGATION
+        if page in pages
+    ]
 
 
 def cycle_choices(request) -> list[dict]:

@@ -1,7 +1,6 @@
 from django.contrib import admin
+from django.contrib.auth.views import LogoutView
 from django.urls import include, path
-
-from orgs.session_views import Logout
 
 from . import desk, gallery, health
 
@@ -9,7 +8,7 @@ urlpatterns = [
     path("", desk.desk, name="desk"),
     path("post/", desk.choose_post, name="choose_post"),
     path("login/", desk.Login.as_view(), name="login"),
-    path("logout/", Logout.as_view(), name="logout"),
+    path("logout/", LogoutView.as_view(), name="logout"),
     path("", include("orgs.account_urls")),
     path("", include("ratings.urls")),
     path("", include("rectification.urls")),

@@ -21,6 +21,7 @@ from . import accounts, signing_in
 from .choices import Role
 from .forms import AppointForm, DeputyForm, NewAccountForm, PersonForm, SheetForm
 from .models import Appointment, OneTimeCode, Organization, User
+from .posts import acting
 from .resources import AccountResource
 
 FORM = ("GET", "HEAD", "POST")
@@ -99,6 +100,9 @@ def accounts_list(request):
 
 def _handed_out(request, issued, title):
     """The answer itself holds the codes: they are stored nowhere and shown this once."""
+    by = acting(request)
+    act = trail.Act("codes", None, by.unit_code, title, data={"rows": len(issued)})
+    trail.record("show_codes", "显示激活码", [act], by=by)
     return render(request, "orgs/account_codes.html", {"issued": issued, "title": title})
 
 
@@ -333,7 +337,7 @@ def security(request):
     officer = request.user
     if not officer.is_security_officer:
         raise Http404
-    by = trail.WithoutUnit(officer.pk, str(officer), officer.get_duty_display())
+    by = acting(request)
     if request.method == "POST":
         return _secure(request, by)
     filters = SecuritySearch(request.GET)

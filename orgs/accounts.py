@@ -93,26 +93,26 @@ def _issue(users: Iterable[User]) -> list[Issued]:
     return issued
 
 
+@trail.service("生成恢复码")
 def recovery_codes(user: User) -> list[str]:
     """Ten new ones, to be shown this once."""
     codes = [new_code() for _ in range(RECOVERY_CODES)]
-    with transaction.atomic():
-        OneTimeCode.objects.filter(user=user, use=OneTimeCode.Use.RECOVER).delete()
-        OneTimeCode.objects.bulk_create(
-            OneTimeCode(user=user, use=OneTimeCode.Use.RECOVER, digest=digest_of(code))
-            for code in codes
-        )
-        signing_in.note("recovery_codes", "生成恢复码", user)
+    OneTimeCode.objects.filter(user=user, use=OneTimeCode.Use.RECOVER).delete()
+    OneTimeCode.objects.bulk_create(
+        OneTimeCode(user=user, use=OneTimeCode.Use.RECOVER, digest=digest_of(code))
+        for code in codes
+    )
+    signing_in.note("recovery_codes", "生成恢复码", user)
     return codes
 
 
+@trail.service("使用恢复码")
 def recover(user: User, code: str) -> bool:
     """Use up a code in place of 动态口令; of two who try at once one gets in."""
     codes = OneTimeCode.objects.filter(user=user, use=OneTimeCode.Use.RECOVER)
-    with transaction.atomic():
-        used, _ = codes.filter(digest=digest_of(code)).delete()
-        if used:
-            signing_in.note("recover", "使用恢复码", user, left=codes.count())
+    used, _ = codes.filter(digest=digest_of(code)).delete()
+    if used:
+        signing_in.note("recover", "使用恢复码", user, left=codes.count())
     return bool(used)
 
 
@@ -129,7 +129,7 @@ def code_holder(username: str, code: str) -> User | None:
     return found and found.user
 
 
-@transaction.atomic
+@trail.service("启用账号")
 def activate(user: User, code: str, password: str) -> None:
     """Set the password that the code is good for; of two who try at once one succeeds."""
     used, _ = OneTimeCode.objects.filter(
@@ -143,7 +143,7 @@ def activate(user: User, code: str, password: str) -> None:
     signing_in.note("activate", "启用账号", user)
 
 
-@transaction.atomic
+@trail.service("修改密码")
 def change_password(user: User, password: str) -> None:
     user.set_password(password)
     user.save()
@@ -199,6 +199,7 @@ def _faults_of_new(entry: Entry):
             yield name if name in ("username", "full_name") else "username", messages[0]
 
 
+@trail.service("开通账号")
 def open_accounts(entries: Sequence[Entry], *, by) -> list[Issued]:
     """Open what is not there yet, appoint everybody; the codes of the new accounts.
 
@@ -206,12 +207,12 @@ def open_accounts(entries: Sequence[Entry], *, by) -> list[Issued]:
     somebody else has opened one of them meanwhile.
     """
     try:
-        return _open_accounts(entries, by=by)
+        with transaction.atomic():  # the event of the refusal needs a transaction that still is one
+            return _open_accounts(entries, by=by)
     except IntegrityError:
         raise TransitionRefused("有账号刚刚由他人建立，请重新提交") from None
 
 
-@transaction.atomic
 def _open_accounts(entries, *, by) -> list[Issued]:
     if faults := faults_of(entries, by=by):
         raise TransitionRefused("；".join(message for *_, message in faults))
@@ -303,7 +304,7 @@ def _with_deputies(user: User, organization: Organization) -> list[Appointment]:
     ]
 
 
-@transaction.atomic
+@trail.service("离任")
 def end_post(user: User, organization: Organization, *, by) -> None:
     """离任: everything the user holds in the unit ends today, deputies of it too."""
     user = _locked(user, by=by)
@@ -313,7 +314,7 @@ def end_post(user: User, organization: Organization, *, by) -> None:
     _end(held, by=by)
 
 
-@transaction.atomic
+@trail.service("交接")
 def hand_over(user: User, organization: Organization, *, to: Entry, by) -> list[Issued]:
     """交接: the old appointments end, the same roles begin with the successor, in one step."""
     user = _locked(user, by=by)
@@ -328,7 +329,7 @@ def hand_over(user: User, organization: Organization, *, to: Entry, by) -> list[
     return open_accounts([to], by=by)
 
 
-@transaction.atomic
+@trail.service("代理")
 def deputize(
     user: User, organization: Organization, *, deputy: User, roles, until: date, by
 ) -> list[Appointment]:
@@ -360,7 +361,7 @@ def deputize(
     return made
 
 
-@transaction.atomic
+@trail.service("发放激活码")
 def reissue(users: Iterable[User], *, by) -> list[Issued]:
     """New codes of activation. What was there before, password and 动态口令, is gone at once."""
     found = list(
@@ -392,7 +393,7 @@ def reissue(users: Iterable[User], *, by) -> list[Issued]:
     return issued
 
 
-@transaction.atomic
+@trail.service("设立管理员")
 def make_administrator(username: str, full_name: str, duty: Duty, *, by) -> Issued:
     """One of the three, by a command alone: a new account, or a new code for one that is there."""
     found = User.objects.select_for_update(no_key=True).filter(username=username).first()
@@ -414,7 +415,7 @@ def make_administrator(username: str, full_name: str, duty: Duty, *, by) -> Issu
     return issued
 
 
-@transaction.atomic
+@trail.service("停用账号")
 def close(user: User, *, by) -> None:
     """停用: nobody signs in any longer; appointments end, history stays."""
     user = _locked(user, by=by)
@@ -431,7 +432,7 @@ def close(user: User, *, by) -> None:
     signing_in.note("close_account", "停用账号", user, by=by)
 
 
-@transaction.atomic
+@trail.service("重新启用账号")
 def reopen(user: User, *, by) -> list[Issued]:
     """重新启用, with a new code; appointments are made anew."""
     user = _locked(user, by=by)
@@ -442,14 +443,14 @@ def reopen(user: User, *, by) -> list[Issued]:
     return reissue([user], by=by)
 
 
-@transaction.atomic
+@trail.service("解除锁定")
 def unlock(user: User, *, by) -> None:
     user = _locked(user, by=by)
     signing_in.forget_failures(user)
     signing_in.note("unlock", "解除锁定", user, by=by)
 
 
-@transaction.atomic
+@trail.service("结束会话")
 def end_sessions(user: User, *, by) -> None:
     user = _locked(user, by=by)
     sessions.end([user.pk])

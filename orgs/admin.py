@@ -30,7 +30,7 @@ admin.site.index_title = "系统维护"
 
 def doer(request):
     """The post the administrator acts under, or the person alone."""
-    return doer_of(request, request.user.get_duty_display() or "系统维护")
+    return doer_of(request, "系统维护")
 
 
 def is_everywhere(request) -> bool:

@@ -121,7 +121,7 @@ class ActivateForm(forms.Form):
             return entered
         self.user = accounts.code_holder(entered["username"], entered["code"])
         if self.user is None:
-            raise ValidationError(accounts.WRONG_CODE)
+            raise ValidationError(accounts.WRONG_CODE, code="wrong_code")
         if entered["new_password1"] != entered["new_password2"]:
             self.add_error("new_password2", "两次输入的密码不一致")
         try:

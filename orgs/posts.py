@@ -5,7 +5,7 @@ from functools import cached_property
 
 from ledger_site.base.trail import WithoutUnit
 
-from .choices import Role
+from .choices import Duty, Role
 from .models import Appointment, Organization, User
 
 SYSTEM = "系统"
@@ -107,11 +107,34 @@ def posts_of(user: User) -> list[Post]:
     return [Post(unit, frozenset(roles[pk]), user, deputies[pk]) for pk, unit in units.items()]
 
 
+@dataclass(frozen=True)
+class Administrator(WithoutUnit):
+    """One of the three administrators, who acts for no unit and by the duty alone."""
+
+    duty: str = ""
+
+    def has(self, role: str) -> bool:
+        return role == Role.AUDIT and self.duty == Duty.AUDIT
+
+
+def administrator(user: User) -> Administrator | None:
+    """The administrator that a user is; None for everybody else."""
+    if not (user.is_authenticated and user.is_active and user.duty):
+        return None
+    return Administrator(user.pk, str(user), user.get_duty_display(), duty=user.duty)
+
+
+def acting(request) -> Post | Administrator | None:
+    """Whose rights a request has: of the post in hand, or of a duty; None for whoever has none."""
+    return getattr(request, "post", None) or administrator(request.user)
+
+
 def doer_of(request, role: str = "") -> Post | WithoutUnit:
-    """Whoever sent a request: under the post in hand, or as a person without one."""
+    """Whoever sent a request: with the rights at hand, or as a person without any."""
     user = request.user
-    post = getattr(request, "post", None)
-    return post or WithoutUnit(user.pk, str(user) if user.is_authenticated else "未登录", role)
+    return acting(request) or WithoutUnit(
+        user.pk, str(user) if user.is_authenticated else "未登录", role
+    )
 
 
 def system_post(organization: Organization) -> Post:

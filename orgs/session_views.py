@@ -6,7 +6,8 @@ import segno
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LoginView
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -69,13 +70,6 @@ def second_step(request):
     return render(request, "orgs/second_step.html", {"form": form})
 
 
-class Logout(LogoutView):
-    def post(self, request, *args, **kwargs):
-        if request.user.is_authenticated:
-            signing_in.note("sign_out", "退出", request.user)
-        return super().post(request, *args, **kwargs)
-
-
 @login_not_required
 @never_cache
 @sensitive_post_parameters()
@@ -92,6 +86,9 @@ def activate(request):
         else:
             messages.success(request, "账号已启用，请用新密码登录。")
             return redirect("login")
+    elif form.has_error(NON_FIELD_ERRORS, "wrong_code"):
+        name = form.cleaned_data["username"]
+        signing_in.note_refused("activate", "启用账号", name, accounts.WRONG_CODE)
     return render(request, "orgs/activate.html", {"form": form})
 
 

@@ -203,6 +203,7 @@ def half_in(request) -> tuple[User, dict] | tuple[None, None]:
 def take_second_step(request, user: User, half: dict, is_right: bool) -> bool:
     if not is_right:
         half["wrong"] += 1
+        note_refused("sign_in", "登录", user.username, "动态口令或恢复码不对")
         request.session[HALF] = half
         return False
     del request.session[HALF]
@@ -236,14 +237,20 @@ def signed_out(sender, user, **kwargs):
 
 @receiver(user_login_failed, dispatch_uid="trail")
 def failed_to_sign_in(sender, credentials, **kwargs):
-    """What was typed as a name is kept only where it is one: it may be a password."""
-    name = str(credentials.get("username") or "").replace("\0", "")
+    name = str(credentials.get("username") or "")
+    note_refused("sign_in", "登录", name, "用户名或密码不对，或者账号已停用")
+
+
+def note_refused(action: str, label: str, name: str, reason: str) -> None:
+    """That somebody could not prove to be the person of an account. What was typed as its name is
+    kept only where it is one: it may be a password."""
+    name = name.replace("\0", "")
     user = User.objects.filter(username=name).first()
     act, by = trail.Act("user", None, "", UNKNOWN), trail.WithoutUnit(None, UNKNOWN)
     if user:
         act, by = _act(user), trail.WithoutUnit(user.pk, str(user))
-    act.reason = "用户名或密码不对，或者账号已停用"
-    trail.record("sign_in", "登录", [act], by=by, result=Result.REFUSED)
+    act.reason = reason
+    trail.record(action, label, [act], by=by, result=Result.REFUSED)
 
 
 def _act(user: User) -> trail.Act:

@@ -67,7 +67,8 @@ def _pack(params, post, stream, watch) -> str:
     files = packs.write(report, post, stream, watch)
     name = packs.pack_name(report)
     digests = {file.name: file.digest for file in files}
-    act = act_of(report, file=name, files=digests)
+    rows = sum(file.row_count or 0 for file in files)
+    act = act_of(report, file=name, files=digests, rows=rows)
     watch.at_end(partial(trail.record, "export_pack", "生成检查资料包", [act], by=post))
     return name
 

@@ -199,10 +199,18 @@ def save_rows(changes: Iterable[RowChange], *, by) -> Saved:
 
 @trail.service("更正")
 def open_correction(
-    *, issuer: Report, rows: list[Report], fields: list[str], number: str, reason: str, by
+    *,
+    issuer: Report,
+    rows: list[Report],
+    fields: list[str],
+    number: str,
+    reason: str,
+    cause: Mapping[str, Any] | None = None,
+    by,
 ) -> CorrectionOrder:
     """Open named fields of named rows, and the reports above them, from the issuer's direct
     subordinates down; nothing else can be changed until the issuer accepts again (rule 7).
+    `cause` is what its events say of where it comes from, as of a check.
 
     Raises `TransitionRefused`: not the issuer's own reviewer, the issuer itself has reported, a
     row is not below it or not accepted, or another correction runs on the way.
@@ -240,7 +248,7 @@ def open_correction(
         issuer=issuer, number=number.strip(), reason=reason.strip(), fields=list(fields)
     )
     order.rows.set(rows)
-    workflow.open_for_correction(list(chain.values()), order, by=by)
+    workflow.open_for_correction(list(chain.values()), order, cause or {}, by=by)
     return order
 
 

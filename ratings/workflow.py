@@ -721,7 +721,9 @@ def act_of(report: Report, reason: str = "", **data) -> trail.Act:
     return trail.Act("report", report.pk, report.code, name, reason, data)
 
 
-def open_for_correction(reports: list[Report], order: CorrectionOrder, *, by) -> None:
+def open_for_correction(
+    reports: list[Report], order: CorrectionOrder, cause: Mapping, *, by
+) -> None:
     """Return the accepted reports of a correction's chain; called by `services.open_correction`
     with the reports locked and checked."""
     pks = [report.pk for report in reports]
@@ -746,7 +748,8 @@ def open_for_correction(reports: list[Report], order: CorrectionOrder, *, by) ->
         for report in reports
     )
     acts = [
-        act_of(report, order.reason, order=order.number, fields=order.fields) for report in reports
+        act_of(report, order.reason, order=order.number, fields=order.fields, **cause)
+        for report in reports
     ]
     trail.record("correct", "更正", acts, by=by)
 

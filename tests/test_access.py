@@ -20,7 +20,7 @@ from ledger_site.base.models import AuditEvent
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
 from orgs import changes
-from orgs.choices import Role
+from orgs.choices import Duty, Role
 from orgs.models import Organization
 from ratings import publicity, scoring
 from ratings.choices import Form
@@ -42,10 +42,12 @@ ROLES = (
     "other county",
     "province",  # three levels up; it has not
     "auditor",  # 审计 in the township
+    "audit administrator",  # 审计管理员, of no unit
 )
 NOBODY = frozenset()
-EVERYONE = frozenset(ROLES) - {"anonymous", "no post"}
-AUDITOR = frozenset({"auditor"})
+EVERYONE = frozenset(ROLES) - {"anonymous", "no post", "audit administrator"}
+SIGNED_IN = frozenset(ROLES) - {"anonymous"}
+AUDITOR = frozenset({"auditor", "audit administrator"})
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
 ROW = frozenset({"branch", "branch reader", "township", "township reader", "county", "auditor"})
 NEAR = ROW - {"county"}  # those whom its score concerns
@@ -179,7 +181,10 @@ def world(line, settings, tmp_path):
         size=1,
         expires_at=timezone.now() + timedelta(days=1),
     )
-    line.users = {role: post.user for role, post in posts.items()} | {"no post": UserFactory()}
+    line.users = {role: post.user for role, post in posts.items()} | {
+        "no post": UserFactory(),
+        "audit administrator": UserFactory(duty=Duty.AUDIT, is_staff=True),
+    }
     return line
 
 
@@ -192,8 +197,8 @@ def addresses():
     moves = [("ratings:move", ("branch", action), "POST", ROW) for action in TRANSITIONS]
     downloads = [("ratings:download", ("branch", form), "GET POST", ROW) for form in Form.values]
     return [
-        ("desk", (), "GET", EVERYONE | {"no post"}),
-        ("choose_post", (), "POST", EVERYONE | {"no post"}),
+        ("desk", (), "GET", SIGNED_IN),
+        ("choose_post", (), "POST", SIGNED_IN),
         ("ratings:report", row, "GET", ROW),
         ("ratings:history", row, "GET", ROW),
         ("ratings:version", ("branch", 1), "GET", ROW),
@@ -201,7 +206,7 @@ def addresses():
         ("ratings:proof", ("branch", 1), "GET", ROW),
         ("ratings:compare", row, "GET", ROW),
         ("ratings:pack", row, "GET POST", ROW),
-        ("ratings:find_version", (), "GET", EVERYONE | {"no post"}),
+        ("ratings:find_version", (), "GET", SIGNED_IN),
         ("ratings:fill", row, "GET POST", ROW),
         ("ratings:autosave", row, "POST", ROW),
         ("ratings:grid_row", row, "POST", ROW),
@@ -220,7 +225,7 @@ def addresses():
         ("ratings:remind", (LABEL,), "POST", EVERYONE),
         ("ratings:own_summary", (LABEL,), "GET", EVERYONE),
         ("ratings:ledger", (LABEL,), "GET", EVERYONE),
-        ("ratings:cycles", (), "GET", EVERYONE | {"no post"}),
+        ("ratings:cycles", (), "GET", SIGNED_IN),
         ("ratings:new_cycle", (), "GET POST", NOBODY),
         ("ratings:cycle", (LABEL,), "GET", EVERYONE),
         ("ratings:cycle_act", (LABEL, "close"), "GET POST", NOBODY),
@@ -282,7 +287,7 @@ def addresses():
         ("audits:chain", (), "GET POST", AUDITOR),
         ("audits:looks", row, "GET", frozenset({"branch", "branch reader"})),
         ("audits:printed", (), "POST", NOBODY),  # no page is named
-        ("jobs:list", (), "GET", EVERYONE | {"no post"}),
+        ("jobs:list", (), "GET", SIGNED_IN),
         ("jobs:job", ("job",), "GET", frozenset({"township"})),
         ("jobs:cancel", ("job",), "POST", frozenset({"township"})),
         ("jobs:file", ("job",), "GET", frozenset({"township"})),
@@ -293,19 +298,19 @@ def addresses():
         ("accounts:codes", (), "POST", KEEPERS),
         ("accounts:account", ("person",), "GET", frozenset({"county"})),
         ("accounts:security", (), "GET POST", NOBODY),  # nobody here is 安全管理员
-        ("accounts:mine", (), "GET", EVERYONE | {"no post"}),
-        ("accounts:password", (), "GET POST", EVERYONE | {"no post"}),
-        ("accounts:totp", (), "GET POST", EVERYONE | {"no post"}),
-        ("accounts:draft", (), "GET POST", EVERYONE | {"no post"}),
-        ("orgs:tree", (), "GET", EVERYONE | {"no post"}),
+        ("accounts:mine", (), "GET", SIGNED_IN),
+        ("accounts:password", (), "GET POST", SIGNED_IN),
+        ("accounts:totp", (), "GET POST", SIGNED_IN),
+        ("accounts:draft", (), "GET POST", SIGNED_IN),
+        ("orgs:tree", (), "GET", SIGNED_IN),
         ("orgs:organization", ("unit",), "GET", ROW | {"province"}),
         ("orgs:branch", ("unit",), "GET", ROW | {"province"}),
         ("orgs:term", ("unit",), "POST", MANAGER),
         ("orgs:change", ("unit", "rename"), "GET POST", MANAGER),
-        ("orgs:changes", (), "GET", EVERYONE | {"no post"}),
+        ("orgs:changes", (), "GET", SIGNED_IN),
         ("orgs:past_change", ("change",), "GET", CHANGED),
         ("orgs:undo", ("change",), "GET POST", MANAGER),
-        ("orgs:terms", (), "GET", EVERYONE | {"no post"}),
+        ("orgs:terms", (), "GET", SIGNED_IN),
         ("ratings:take_over", ("takeover",), "POST", CHANGED),
     ]
 

@@ -14,14 +14,17 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from audits import workflow as check_moves
+from audits.services import checks, outcomes
 from ledger_site.base.choices import Result
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.trail import REFUSALS, WithoutUnit
 from ledger_site.jobs import services as jobs
 from ledger_site.jobs.models import Job
-from orgs import changes, tree
+from orgs import accounts, changes, tree
 from orgs import services as upkeep
-from orgs.choices import Role
+from orgs.accounts import Entry
+from orgs.choices import Duty, Role
 from orgs.models import Category, User
 from orgs.tree import Line
 from ratings import opening, publicity, scoring, services, taking_over, uploads, workflow
@@ -31,6 +34,7 @@ from rectification import following
 from rectification import services as weak
 from rectification import workflow as measures
 from rectification.models import Measure
+from tests.audits import test_checks as checking
 from tests.factories import appoint, fill, hand_up, submit
 from tests.test_architecture import modules
 
@@ -155,6 +159,85 @@ def prepared(line):
     line.next = opening.create_cycle(2013, by=line.province)
 
 
+def clerked(line):
+    line.clerk = appoint(line.units["branch"], Role.FILL)
+
+
+def coded(line):
+    (line.issued,) = accounts.open_accounts([newcomer(line)], by=line.township)
+
+
+def secured(line):
+    (line.recovery, *_) = accounts.recovery_codes(line.branch.user)
+
+
+def locked_out(line):
+    clerked(line)
+    accounts.close(line.clerk.user, by=line.township)
+
+
+def drawn(line):
+    for name in ("branch", "sibling", "township"):
+        hand_up(line.of(name))
+    line.check = checking.draw(line)
+
+
+def running(line):
+    drawn(line)
+    line.check = checking.act(check_moves.START, line.check, line.county)
+
+
+def examined(line):
+    running(line)
+    line.row = checking.find(line.check, line.county, found=checking.bad())
+
+
+def told(line):
+    examined(line)
+    line.remedy = checking.issue(line.row, line.county)
+
+
+def practised(line):
+    drawn(line)
+    line.practice = checking.practise(line)
+
+
+def newcomer(line):
+    return Entry("xinren", "新人", line.units["branch"], [Role.FILL])
+
+
+def request(line, number="1号"):
+    return outcomes.request_correction(
+        line.check,
+        [line.row],
+        fields=["features"],
+        number=number,
+        reason="与名册不符",
+        by=line.county,
+    )
+
+
+def act_on_practice(line, by):
+    return outcomes.act_on_practice(
+        line.practice, line.of("county"), action="publish", by=getattr(line, by)
+    )
+
+
+def of_clerk(name, **values):
+    """A service of `orgs.accounts` on what the clerk of the branch holds there."""
+    return lambda x: getattr(accounts, name)(
+        x.clerk.user,
+        x.units["branch"],
+        by=x.township,
+        **{key: value(x) if callable(value) else value for key, value in values.items()},
+    )
+
+
+def of_person(name, own=False):
+    """A service of `orgs.accounts` on the account of the clerk, by the superior or by himself."""
+    return lambda x: getattr(accounts, name)(x.clerk.user, by=x.clerk if own else x.township)
+
+
 def photo():
     return SimpleUploadedFile("照片.png", PHOTO)
 
@@ -256,6 +339,144 @@ def rename_it(line):
 
 # Service → (what comes before, the act, the events it leaves, the refused act).
 CASES = {
+    accounts.open_accounts: (
+        None,
+        coded,
+        ["insert", "appoint"],
+        lambda x: accounts.open_accounts(
+            [Entry(x.branch.user.username, "别人", x.units["branch"], [Role.FILL])], by=x.township
+        ),
+    ),
+    accounts.activate: (
+        coded,
+        lambda x: accounts.activate(x.issued.user, x.issued.code, "Xiang-2013-shan"),
+        ["activate"],
+        lambda x: accounts.activate(x.issued.user, "other", "Xiang-2013-shan"),
+    ),
+    accounts.change_password: (
+        None,
+        lambda x: accounts.change_password(x.branch.user, "Xiang-2013-shan"),
+        ["change_password"],
+        None,
+    ),
+    accounts.recovery_codes: (None, secured, ["recovery_codes"], None),
+    accounts.recover: (
+        secured,
+        lambda x: accounts.recover(x.branch.user, x.recovery),
+        ["recover"],
+        None,  # a code that is none is answered
+    ),
+    accounts.end_post: (
+        clerked,
+        of_clerk("end_post"),
+        ["end_appointment"],
+        lambda x: accounts.end_post(x.clerk.user, x.units["county"], by=x.township),
+    ),
+    accounts.hand_over: (
+        clerked,
+        of_clerk("hand_over", to=newcomer),
+        ["end_appointment", "insert", "appoint"],
+        of_clerk(
+            "hand_over", to=lambda x: Entry(x.branch.user.username, "别人", x.units["branch"], [])
+        ),
+    ),
+    accounts.deputize: (
+        clerked,
+        of_clerk("deputize", deputy=lambda x: x.sibling.user, roles=[Role.FILL], until=TODAY()),
+        ["deputize"],
+        of_clerk("deputize", deputy=lambda x: x.sibling.user, roles=[], until=TODAY()),
+    ),
+    accounts.reissue: (
+        clerked,
+        lambda x: accounts.reissue([x.clerk.user, x.sibling.user], by=x.township),
+        ["issue_code", "issue_code"],
+        lambda x: accounts.reissue([], by=x.township),
+    ),
+    accounts.make_administrator: (
+        None,
+        lambda x: accounts.make_administrator("shenji", "审计人", Duty.AUDIT, by=BY),
+        ["insert", "issue_code"],
+        lambda x: accounts.make_administrator(x.branch.user.username, "他", Duty.AUDIT, by=BY),
+    ),
+    accounts.close: (
+        clerked,
+        of_person("close"),
+        ["end_appointment", "close_account"],
+        of_person("close", own=True),
+    ),
+    accounts.reopen: (
+        locked_out,
+        of_person("reopen"),
+        ["reopen_account", "issue_code"],
+        lambda x: accounts.reopen(x.sibling.user, by=x.township),
+    ),
+    accounts.unlock: (clerked, of_person("unlock"), ["unlock"], of_person("unlock", own=True)),
+    accounts.end_sessions: (
+        clerked,
+        of_person("end_sessions"),
+        ["end_sessions"],
+        of_person("end_sessions", own=True),
+    ),
+    checks.create_check: (
+        None,
+        checking.draw,
+        ["draw"],
+        lambda x: checks.create_check(x.of("county"), checking.asked(), by=x.township),
+    ),
+    checks.look: (
+        running,
+        lambda x: checks.look(checking.row_of(x.check), by=x.county),
+        ["look"],
+        lambda x: checks.look(checking.row_of(x.check), by=x.township),
+    ),
+    checks.save_findings: (
+        running,
+        lambda x: checking.find(x.check, x.county),
+        ["find"],
+        lambda x: checking.find(x.check, x.township),
+    ),
+    checks.set_items: (
+        drawn,
+        lambda x: checks.set_items(x.check, ("真实",), token=0, by=x.county),
+        ["set_items"],
+        lambda x: checks.set_items(x.check, ("真实",), token=9, by=x.county),
+    ),
+    check_moves.act: (
+        drawn,
+        lambda x: checking.act(check_moves.START, x.check, x.county),
+        ["start_check"],
+        lambda x: checking.act(check_moves.START, x.check, x.township),
+    ),
+    check_moves.act_on_remedy: (
+        told,
+        lambda x: checking.do(check_moves.REPLY, x.remedy, x.township),
+        ["reply_remedy"],
+        lambda x: checking.do(check_moves.VERIFY, x.remedy, x.county),
+    ),
+    outcomes.issue_remedy: (
+        examined,
+        lambda x: checking.issue(x.row, x.county),
+        ["issue_remedy"],
+        lambda x: checking.issue(x.row, x.county, due_on=None),
+    ),
+    outcomes.request_correction: (
+        examined,
+        request,
+        ["correct", "correct"],  # of the row and of the report above it
+        lambda x: request(x, number=""),
+    ),
+    outcomes.find_practice: (
+        drawn,
+        checking.practise,
+        ["recommend_practice"],
+        lambda x: checking.practise(x, "branch"),
+    ),
+    outcomes.act_on_practice: (
+        practised,
+        lambda x: act_on_practice(x, "county"),
+        ["publish_practice"],
+        lambda x: act_on_practice(x, "branch"),
+    ),
     changes.create: of_change(
         "create", ["insert"], of="township", code="N", name="甲县乙乡新村党支部", kind="branch"
     ),
@@ -692,6 +913,7 @@ def test_a_refused_service_leaves_one_event(world, before, act, actions, refused
 
     *done, event = new_events(start)
     assert event.result == Result.REFUSED
+    assert event.label
     assert event.reason == (
         "；".join(error.value.messages)
         if isinstance(error.value, ValidationError)
@@ -716,3 +938,33 @@ def test_a_service_whose_event_can_not_be_written_does_nothing(
         act(world)
 
     assert {model: model._base_manager.count() for model in apps.get_models()} == counts
+
+
+def test_a_refused_move_is_called_in_the_trail_as_one_that_was_done(world):
+    drawn(world)
+    with pytest.raises(REFUSALS):
+        checking.act(check_moves.START, world.check, world.township)
+    checking.act(check_moves.START, world.check, world.county)
+
+    refused, done = AuditEvent.objects.filter(label="抽查开始").order_by("pk")
+    assert refused.action == done.action == "start_check"
+    assert [refused.result, done.result] == [Result.REFUSED, Result.DONE]
+
+
+def test_the_events_of_a_correction_name_the_check_that_asked_for_it(world):
+    examined(world)
+
+    request(world)
+
+    events = AuditEvent.objects.filter(action="correct")
+    named = {(one.object_code, one.data["check"], one.data["title"]) for one in events}
+    assert named == {(code, world.check.pk, "上半年抽查") for code in ("B1", "T")}
+
+
+def test_a_sample_that_can_not_be_drawn_leaves_its_refusal(world):
+    """The frame is read before the transaction is opened."""
+    with pytest.raises(REFUSALS, match="不在抽查范围内"):
+        checking.draw(world, method="hand", named="没有的", reason="核实")
+
+    event = AuditEvent.objects.get(action="create_check")
+    assert (event.label, event.result, event.object_code) == ("抽取", Result.REFUSED, "C")

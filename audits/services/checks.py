@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import snapshot
+from ledger_site.base.db import retried, snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from ratings import sight, versions
@@ -69,6 +69,7 @@ def check_is_checkers(report: Report, by) -> None:
 # ---------------------------------------------------------------- drawing
 
 
+@trail.service("抽取", is_atomic=False)
 def create_check(own: Report, asked: Asked, *, by) -> SpotCheck:
     """Draw a sample and keep it with its frame and seed; nothing is opened before the start.
 
@@ -202,6 +203,7 @@ def _excluded(rows, text: str) -> list[tuple[str, str, str]]:
     return [(code, name, reasons[named]) for named, (code, name, _) in found.items()]
 
 
+@retried
 @transaction.atomic
 def _store(own: Report, asked: Asked, frame: _Frame, by) -> SpotCheck:
     seed = drawing.new_seed()
@@ -304,7 +306,7 @@ def why_not_look(check: SpotCheck, by) -> str:
     return ""
 
 
-@transaction.atomic
+@trail.service("调阅")
 def look(row: SampleRow, *, by) -> Opened:
     """Open a row of a running check: noted with its purpose, then shown."""
     check = locked_check(row.spot_check)
@@ -348,7 +350,7 @@ class Found:
     opinion: str = ""
 
 
-@transaction.atomic
+@trail.service("记录检查结论")
 def save_findings(row: SampleRow, found: Found, *, files=(), token: int, by) -> SampleRow:
     """Write what was found of a row; its report stays as it is."""
     check = locked_check(row.spot_check)  # closing it waits, and so does who writes the same row
@@ -426,7 +428,7 @@ def items_of(text: str) -> tuple[str, ...]:
     return items
 
 
-@transaction.atomic
+@trail.service("更改检查内容")
 def set_items(check: SpotCheck, items: tuple[str, ...], *, token: int, by) -> None:
     """Change the list of what is looked at, as long as nothing was found by it."""
     check = locked_check(check)

@@ -2,11 +2,9 @@
 
 from datetime import date
 
-from django.db import transaction
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.db import retried
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from ratings import services
@@ -27,6 +25,10 @@ from ..workflow import locked_check
 from .checks import check_has_begun, check_is_checkers
 
 ISSUED = "发出整改通知"
+PRACTICE_EVENTS = {
+    action: trail.Named(f"{action}_practice", f"典型做法{label}")
+    for action, label in PracticeAction.choices
+}
 
 
 # ---------------------------------------------------------------- 整改通知
@@ -38,7 +40,7 @@ def addressee_of(row: SampleRow) -> Report:
     return report if report.parent_id == row.spot_check.report_id else report.parent
 
 
-@transaction.atomic
+@trail.service(ISSUED)
 def issue_remedy(row: SampleRow, *, number: str, text: str, due_on: date | None, by) -> Remedy:
     """Have a problem that was found mended by a day."""
     check = locked_check(row.spot_check)
@@ -71,8 +73,7 @@ def issue_remedy(row: SampleRow, *, number: str, text: str, due_on: date | None,
 # ---------------------------------------------------------------- 更正
 
 
-@retried
-@transaction.atomic
+@trail.service("更正")
 def request_correction(
     check: SpotCheck, rows: list[SampleRow], *, fields: list[str], number: str, reason: str, by
 ) -> CorrectionOrder:
@@ -87,6 +88,7 @@ def request_correction(
         fields=fields,
         number=number,
         reason=reason,
+        cause={"check": check.pk, "title": check.title},
         by=by,
     )
     RequestedCorrection.objects.create(spot_check=check, order=order)
@@ -96,7 +98,7 @@ def request_correction(
 # ---------------------------------------------------------------- 典型做法
 
 
-@transaction.atomic
+@trail.service(PRACTICE_EVENTS)
 def find_practice(
     report: Report,
     own: Report,
@@ -120,7 +122,7 @@ def find_practice(
     return practice
 
 
-@transaction.atomic
+@trail.service(PRACTICE_EVENTS)
 def act_on_practice(practice: Practice, own: Report, *, action: str, reason: str = "", by) -> None:
     """Pass on, publish or decline what was recommended; each once."""
     practice = Practice.objects.select_for_update().get(pk=practice.pk)
@@ -134,13 +136,11 @@ def act_on_practice(practice: Practice, own: Report, *, action: str, reason: str
 def _act(practice: Practice, own: Report, action: str, reason: str, by) -> None:
     if action == PracticeAction.RECOMMEND and own.parent_id is None:
         raise TransitionRefused("最高一级没有上级，请直接印发")
-    act = PracticeAct.objects.create(
+    PracticeAct.objects.create(
         practice=practice, report=own, action=action, reason=reason, person_name=by.person_name
     )
     about = {"practice": practice.pk, "title": practice.title}
-    label = f"典型做法{act.get_action_display()}"
-    event = act_of(practice.report, reason, **about)
-    trail.record(f"{act.action}_practice", label, [event], by=by)
+    trail.record(*PRACTICE_EVENTS[action], [act_of(practice.report, reason, **about)], by=by)
 
 
 def open_to(practice: Practice, own: Report, by) -> list[str]:

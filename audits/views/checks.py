@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from ledger_site.base import attaching, trail
+from ledger_site.base.choices import EXPORT
 from ledger_site.base.paging import page_of
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
@@ -148,8 +149,8 @@ def frame(request, pk):
     found, is_own = _random_check(request, pk)
     if not is_own:
         raise Http404
-    event = workflow.act_of_check(found, file="抽样框")
-    trail.record("export", "导出", [event], by=request.post)
+    event = workflow.act_of_check(found, file="抽样框", rows=found.frame_count)
+    trail.record(EXPORT, "导出", [event], by=request.post)
     name = f"frame-{found.pk}.txt"
     return HttpResponse(
         found.frame_text,
@@ -166,9 +167,10 @@ def result(request, pk):
         raise Http404
     if request.GET.get("sheet") == "1":
         stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-        summary.write(found, request.post, stream)
+        rows = summary.write(found, request.post, stream)
         name = summary.file_name(found)
-        trail.record("export", "导出", [workflow.act_of_check(found, file=name)], by=request.post)
+        event = workflow.act_of_check(found, file=name, rows=rows)
+        trail.record(EXPORT, "导出", [event], by=request.post)
         stream.seek(0)
         return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)
     context = {

@@ -12,7 +12,7 @@ from ledger_site.base import trail as events
 from ledger_site.base.choices import PRINT
 from ledger_site.base.models import AuditEvent, AuditSeal
 from ledger_site.base.paging import BEFORE, newest_first
-from orgs.posts import doer_of
+from orgs.posts import acting, doer_of
 from ratings.models import Report
 from ratings.workflow import act_of
 
@@ -24,9 +24,10 @@ REPORT_PAGES = ("ratings:", "rectification:")
 
 
 def _auditor(request):
-    if not trail.may_read(request.post):
+    by = acting(request)
+    if not trail.may_read(by):
         raise Http404
-    return request.post
+    return by
 
 
 def _note(label: str, *, by, name: str = trail.TITLE, pk=None, **data) -> None:
@@ -36,21 +37,21 @@ def _note(label: str, *, by, name: str = trail.TITLE, pk=None, **data) -> None:
 
 @require_safe
 def search(request):
-    post = _auditor(request)
+    by = _auditor(request)
     filters = trail.filters_of(request.GET)
-    found = trail.narrowed(trail.visible_to(post), filters.chosen, post)
+    found = trail.narrowed(trail.visible_to(by), filters.chosen, by)
     page = newest_first(found, request.GET)
     if BEFORE not in request.GET:  # going on in a list is the same reading
-        _note("查阅留痕", by=post, filters=filters.as_params())
+        _note("查阅留痕", by=by, filters=filters.as_params())
     context = {"events": page.rows, "pages": page.links, "filters": filters}
     return render(request, "audits/trail.html", context)
 
 
 @require_safe
 def event(request, pk):
-    post = _auditor(request)
-    found = get_object_or_404(trail.visible_to(post), pk=pk)
-    _note("查阅留痕", by=post, pk=found.pk, name=str(found))
+    by = _auditor(request)
+    found = get_object_or_404(trail.visible_to(by), pk=pk)
+    _note("查阅留痕", by=by, pk=found.pk, name=str(found))
     values = [getattr(found, name) for name in proof.EVENT_COLUMNS]
     details = trail.details(found)
     context = {
@@ -83,16 +84,16 @@ def _facts(found: AuditEvent) -> list[dict]:
 
 @require_POST
 def export(request):
-    post = _auditor(request)
-    return redirect(jobs.start_export(trail.filters_of(request.POST), by=post))
+    by = _auditor(request)
+    return redirect(jobs.start_export(trail.filters_of(request.POST), by=by))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def chain(request):
     """The seals and what the last checks found; a press asks for another."""
-    post = _auditor(request)
+    by = _auditor(request)
     if request.method == "POST":
-        job = jobs.start_check(by=post)
+        job = jobs.start_check(by=by)
         messages.success(request, "已提交核验，完成后在本页显示结果")
         return redirect(job)
     checks = AuditEvent.objects.filter(action=sealing.VERIFY).done().order_by("-at", "-id")

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import (
@@ -176,18 +176,26 @@ _depth: ContextVar[int] = ContextVar("services within services", default=0)
 _told: ContextVar[str] = ContextVar("request that has left a refusal", default=NONE)
 
 
-def service(label: str | Mapping) -> Callable:
+class Named(NamedTuple):
+    """How an act is called in the trail, where a table of moves does not say it."""
+
+    action: str
+    label: str
+
+
+def service(label: str | Mapping, *, is_atomic: bool = True) -> Callable:
     """Make a function a service: one transaction, whose acts it records itself, run again where
     the database ended it for the sake of another, and leaving an event where it is refused.
 
-    `label` names the act, or is a table of moves that its argument `action` names. Of services
-    within services the outermost leaves the event, when all is rolled back; one for each request,
-    so that a refusal that is repeated by a program does not flood the trail.
+    `label` names the act, or is a table of moves, or of `Named`, that its argument `action` names.
+    One that is not `is_atomic` reads before it opens the transaction itself. Of services within
+    services the outermost leaves the event, when all is rolled back; one for each request, so that
+    a refusal that is repeated by a program does not flood the trail.
     """
 
     def made(function):
         signature = inspect.signature(function)
-        inner = retried(transaction.atomic(function))
+        inner = retried(transaction.atomic(function)) if is_atomic else function
 
         @functools.wraps(function)
         def run(*args, **kwargs):
@@ -197,10 +205,8 @@ def service(label: str | Mapping) -> Callable:
             except Exception as error:
                 if _depth.get() == 1 and not isinstance(error, OperationalError | InterfaceError):
                     said = signature.bind_partial(*args, **kwargs).arguments
-                    action = said.get("action", function.__name__)
-                    text = label if isinstance(label, str) else label[action].label
-                    act = _tried(said)
-                    refuse(action, text, act, error, by=said.get("by"))
+                    named = _named(label, function.__name__, said)
+                    refuse(*named, _tried(said), error, by=said.get("by"))
                 raise
             finally:
                 _depth.reset(depth)
@@ -209,6 +215,13 @@ def service(label: str | Mapping) -> Callable:
         return run
 
     return made
+
+
+def _named(label: str | Mapping, name: str, said: Mapping) -> Named:
+    if isinstance(label, str):
+        return Named(said.get("action", name), label)
+    move = label[said["action"]]
+    return move if isinstance(move, Named) else Named(said["action"], move.label)
 
 
 def refuse(action: str, label: str, act: Act, error: Exception, *, by: Doer | None) -> None:

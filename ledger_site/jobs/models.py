@@ -24,8 +24,8 @@ class Job(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name="提交人"
     )
     unit = models.ForeignKey(
-        Organization, models.PROTECT, related_name="+", verbose_name="提交单位"
-    )
+        Organization, models.PROTECT, null=True, related_name="+", verbose_name="提交单位"
+    )  # null: an administrator's
     state = models.CharField("状态", max_length=12, choices=JobState, default=JobState.WAITING)
     attempt = models.PositiveSmallIntegerField("第几次执行", default=1)
     phase = models.CharField("阶段", max_length=60, blank=True)

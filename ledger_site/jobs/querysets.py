@@ -9,11 +9,11 @@ SILENCE = timedelta(seconds=30)  # without a sign of life, after which a worker 
 
 
 class JobQuerySet(QuerySet):
-    def own(self, post):
-        """What this person asked for under this post; nothing without one."""
-        if post is None or post.user is None:
+    def own(self, by):
+        """What this person asked for under this post, or as an administrator; nothing without."""
+        if by is None or by.person_id is None:
             return self.none()
-        return self.filter(person=post.user, unit=post.organization)
+        return self.filter(person=by.person_id, unit=by.unit_id)
 
     def unfinished(self):
         return self.filter(state__in=UNFINISHED)

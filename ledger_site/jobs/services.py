@@ -25,7 +25,7 @@ from django_tasks import task
 from ledger_site.base import trail
 from ledger_site.base.numbers import new_number, request_number
 from ledger_site.base.workflow import TransitionRefused
-from orgs.posts import posts_of
+from orgs.posts import administrator, posts_of
 
 from .choices import JobState
 from .models import Job
@@ -40,7 +40,7 @@ GONE = "后台程序连续{}次中断，没有完成，请重新提交；仍不�
 FAULT = (
     "执行时出错，没有完成，也没有留下一半的结果。请重新提交；仍不成功请联系系统管理员（编号 {}）"
 )
-NO_POST = "提交人已不在该单位任职，不再执行"
+NO_POST = "提交人已不在该单位任职，或者账号已停用，不再执行"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def start(kind: str, title: str, params: dict, *, by) -> Job:
     if job := same.first():
         return job
     job = Job.objects.create(
-        kind=kind, title=title, params=params, person=by.user, unit=by.organization
+        kind=kind, title=title, params=params, person_id=by.person_id, unit_id=by.unit_id
     )
     trail.record("start_job", "提交后台作业", [_act(job, params=params)], by=by)
     _enqueue(job)
@@ -220,13 +220,20 @@ def _run(pk: int, attempt: int) -> None:
 
 def _refuse(job: Job, error: Exception) -> None:
     """The event of a job that came to nothing, by whoever asked for it."""
-    by = next((p for p in posts_of(job.person) if p.organization_id == job.unit_id), None)
-    trail.refuse(job.kind, "执行后台作业", _act(job), error, by=by or trail.WithoutUnit())
+    by = _asker(job) or trail.WithoutUnit()
+    trail.refuse(job.kind, "执行后台作业", _act(job), error, by=by)
+
+
+def _asker(job: Job):
+    """Whoever asked for a job, with the rights of now; None where none are left."""
+    if job.unit_id is None:
+        return administrator(job.person)
+    return next((p for p in posts_of(job.person) if p.organization_id == job.unit_id), None)
 
 
 def _do(job: Job, watch: Watch, path: Path) -> None:
     kind = KINDS[job.kind]
-    post = next((p for p in posts_of(job.person) if p.organization_id == job.unit_id), None)
+    post = _asker(job)
     if post is None:
         raise TransitionRefused(NO_POST)
     with path.open("w+b") as file, transaction.atomic() if kind.writes else nullcontext():

@@ -45,10 +45,10 @@ def note_look(request, report: Report) -> None:
         trail.look(act_of(report), by=request.post)
 
 
-def note_list(request, own: Report) -> None:
-    """Leave in the trail that somebody looks at the rows of all units below the own one."""
-    if own.has_subordinates:
-        trail.look(act_of(own), by=request.post, action=LOOK_LIST, label="查看台账列表")
+def note_list(request, above: Report) -> None:
+    """Leave in the trail that somebody looks at the rows of all units below a report."""
+    if above.has_subordinates:
+        trail.look(act_of(above), by=request.post, action=LOOK_LIST, label="查看台账列表")
 
 
 def own_report(request, cycle: Cycle) -> Report:

@@ -152,8 +152,8 @@ def sheet(request, cycle):
     if scoring.sheet_of(own.cycle) is None or not own.has_subordinates:
         raise Http404
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
-    scoring.write(own, stream, by=request.post)
+    rows = scoring.write(own, stream, by=request.post)
     stream.seek(0)
     name = scoring.sheet_name(own)
-    trail.record(EXPORT, "导出", [act_of(own, file=name)], by=request.post)
+    trail.record(EXPORT, "导出", [act_of(own, file=name, rows=rows)], by=request.post)
     return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)

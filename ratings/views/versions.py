@@ -12,7 +12,7 @@ from .. import comparing, parsers, sight, versions
 from ..models import Report
 from ..summary import Figures
 from . import showing
-from .finding import note_look
+from .finding import note_list, note_look
 
 LONGEST_ASKED = 100  # characters of a code or digest, spaces among them
 LONGEST_PLACE = 200  # characters of a place in a comparison
@@ -97,6 +97,7 @@ def _subordinates(report, version, content, post) -> list[dict]:
 def cover(request, pk, number):
     """封面: to be printed, sealed and signed; its code opens the stored version."""
     report, version = _readable(request, pk, number)
+    note_look(request, report)
     address = reverse("ratings:version", args=[report.pk, version.number])
     submitted = report.moves.filter(action="submit", number=version.number).first()
     is_near = sight.is_near(report, request.post)
@@ -144,6 +145,7 @@ def compare(request, pk):
         known = [one for one in known if versions.may_read(one, post)]
         if not known:
             raise Http404
+    note_look(request, report)
     by_number = {one.number: one for one in known}
     found, pair, is_deep = None, None, True
     chosen = _chosen(request, list(by_number))
@@ -153,6 +155,8 @@ def compare(request, pk):
         if all(map(versions.is_sound, pair)):
             is_deep = all(versions.proves_below(one, post) for one in pair)
             found = comparing.compare(*pair, is_deep=is_deep, after=after)
+            if is_deep:
+                note_list(request, report)
     return render(
         request,
         "ratings/compare.html",
@@ -201,6 +205,7 @@ def _asked(request, name: str) -> str:
 def proof(request, pk, number):
     """核验: a version, the versions that it lists, and the way down to one organization."""
     report, version = _readable(request, pk, number)
+    note_look(request, report)
     is_sound = versions.is_sound(version)
     may_descend = versions.proves_below(version, request.post)
     asked = _asked(request, "code")
@@ -209,6 +214,8 @@ def proof(request, pk, number):
         fault = "这一版已退回，没有审核通过，所含的下级版本不能查看"
     elif asked and is_sound:
         steps, fault, row = _way(report, version, asked)
+        if row:
+            note_look(request, steps[-1]["step"].report)
     elif is_sound and may_descend:
         listed = _proved(report, version)
     return render(

@@ -13,8 +13,8 @@ from ledger_site.base.models import AuditEvent
 from ledger_site.base.trail import Act, WithoutUnit, record
 from ledger_site.jobs import services as jobs
 from ledger_site.jobs.models import Job
-from orgs.choices import Role
-from tests.factories import appoint, fill, hand_up, submit
+from orgs.choices import Duty, Role
+from tests.factories import UserFactory, appoint, fill, hand_up, submit
 
 SEARCH = reverse("audits:trail")
 CHAIN = reverse("audits:chain")
@@ -157,6 +157,86 @@ def test_the_navigation_offers_the_trail_to_auditors_alone(auditor, client, line
     client.force_login(appoint(line.units["county"], Role.REVIEW).user)
     assert SEARCH not in client.get(reverse("desk")).content.decode()
     assert client.get(SEARCH).status_code == 404
+
+
+# ---------------------------------------------------------------- 审计管理员
+
+
+@pytest.fixture
+def administrator(client, line):
+    user = UserFactory(duty=Duty.AUDIT, is_staff=True, full_name="审计人")
+    client.force_login(user)
+    return user
+
+
+def test_the_audit_administrator_reads_all_of_every_unit_and_of_none(client, administrator, line):
+    fill(line.of("branch"), by=line.branch)
+    record("none", "没有单位", [Act("x", 1, "", "")], by=WithoutUnit())
+
+    page = client.get(SEARCH)
+
+    assert "全部单位和系统" in page.content.decode()
+    assert len(found(page)) == AuditEvent.objects.exclude(action="read_trail").count()
+    assert {event.object_code for event in chosen(client, unit="B1", action="edit")} == {"B1"}
+    read = AuditEvent.objects.filter(action="read_trail").latest("pk")
+    assert (read.person_name, read.post, read.unit_id) == ("审计人", "审计管理员", None)
+
+
+def test_the_audit_administrator_exports_and_checks(
+    client, administrator, line, settings, tmp_path
+):
+    settings.JOBS_DIR = tmp_path
+    fill(line.of("branch"), by=line.branch)
+
+    first = client.post(reverse("audits:export_trail"), {"unit": "B1"})
+    second = client.post(CHAIN)
+    work()
+
+    exported, checked = Job.objects.order_by("pk")
+    assert (exported.message, checked.message) == ("", "")
+    assert client.get(first.url).status_code == client.get(second.url).status_code == 200
+    assert [job.pk for job in client.get(reverse("jobs:list")).context["jobs"]] == [
+        checked.pk,
+        exported.pk,
+    ]
+    assert client.get(reverse("jobs:file", args=[exported.pk])).status_code == 200
+    event = AuditEvent.objects.get(action="export")
+    assert event.data["rows"] == 1
+    assert event.person_id == administrator.pk
+    assert "没有发现问题" in client.get(CHAIN).content.decode()
+
+
+def test_what_an_administrator_asked_for_is_not_done_when_the_account_is_closed(
+    client, administrator, settings, tmp_path
+):
+    settings.JOBS_DIR = tmp_path
+    client.post(CHAIN)
+    administrator.is_active = False
+    administrator.save()
+
+    work()
+
+    assert Job.objects.get().message == jobs.NO_POST
+    client.force_login(UserFactory(duty=Duty.AUDIT))
+    assert client.get(reverse("jobs:job", args=[Job.objects.get().pk])).status_code == 404
+
+
+@pytest.mark.parametrize("duty", [Duty.SYSTEM, Duty.SECURITY])
+def test_the_other_administrators_read_no_trail(client, line, duty):
+    client.force_login(UserFactory(duty=duty, is_staff=True))
+
+    assert SEARCH not in client.get(reverse("desk")).content.decode()
+    for address in (SEARCH, CHAIN):
+        assert client.get(address).status_code == 404
+        assert client.post(address).status_code in (404, 405)
+
+
+def test_the_desk_of_the_audit_administrator_leads_to_the_trail(client, administrator):
+    page = client.get(reverse("desk")).content.decode()
+
+    assert page.count(f'href="{SEARCH}"') == 2  # the button and the navigation
+    assert reverse("jobs:list") in page
+    assert reverse("ratings:cycles") not in page
 
 
 # ---------------------------------------------------------------- 谁看过

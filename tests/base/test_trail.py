@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from ledger_site import env
 from ledger_site.base import guards, proof, sealing, trail
@@ -508,6 +509,28 @@ def test_signing_in_and_out_and_failing_leave_events(client, line):
     ]
     assert not AuditEvent.objects.filter(reason__contains="mein").exists()
     assert found[0].unit_code == "B1"
+
+
+def test_a_wrong_second_step_and_a_wrong_code_leave_events_with_the_address(client, line):
+    user = line.branch.user
+    TOTPDevice.objects.create(user=user, key="00" * 20)
+    client.post(reverse("login"), {"username": user.username, "password": PASSWORD})
+    client.post(reverse("accounts:second_step"), {"token": "000000"}, REMOTE_ADDR="192.0.2.7")
+    entered = dict.fromkeys(("new_password1", "new_password2"), "Xiang-2013-shan")
+    for name in (user.username, "mein-Passwort-1"):
+        client.post(
+            reverse("accounts:activate"),
+            {"username": name, "code": "A" * 16, **entered},
+            REMOTE_ADDR="192.0.2.7",
+        )
+
+    found = AuditEvent.objects.filter(result="refused", address="192.0.2.7").order_by("pk")
+    assert list(found.values_list("action", "person_name")) == [
+        ("sign_in", str(user)),
+        ("activate", str(user)),
+        ("activate", "不存在的账号"),
+    ]
+    assert not AuditEvent.objects.filter(reason__contains="mein").exists()
 
 
 def test_a_forbidden_page_leaves_an_event(client, line):

@@ -80,10 +80,12 @@ def test_an_account_is_opened_with_a_code_that_is_shown_once_and_not_stored(clie
     stored = OneTimeCode.objects.get()
     assert stored.digest == accounts.digest_of(issued.code)
     assert issued.code not in str(list(AuditEvent.objects.values()))
-    assert list(AuditEvent.objects.order_by("pk").values_list("action", flat=True))[-2:] == [
+    assert list(AuditEvent.objects.order_by("pk").values_list("action", flat=True))[-3:] == [
         "insert",
         "appoint",
+        "show_codes",
     ]
+    assert AuditEvent.objects.get(action="show_codes").data == {"rows": 1}
     assert "已有这些角色" in client.post(NEW, form_of(line.units["branch"])).content.decode()
     assert OneTimeCode.objects.get().digest == stored.digest
 

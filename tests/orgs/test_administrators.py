@@ -25,7 +25,7 @@ SECURITY = reverse("accounts:security")
 OPEN = {
     Duty.SYSTEM: {"category", "organization", "cycle", "job"},
     Duty.SECURITY: {"user", "appointment", "organization"},
-    Duty.AUDIT: {"auditevent"},
+    Duty.AUDIT: set(),  # the trail has pages of its own
 }
 
 
@@ -58,15 +58,14 @@ def test_each_opens_in_the_admin_what_its_duty_says_and_nothing_else(client, dut
         answers[model._meta.model_name] = client.get(reverse(address)).status_code
 
     assert {name for name, status in answers.items() if status == 200} == OPEN[duty]
-    assert set(answers.values()) == {200, 403}
+    assert set(answers.values()) <= {200, 403}
 
 
 def test_no_right_is_two_duties_but_to_look_at_organizations():
     shared = DUTY_RIGHTS[Duty.SYSTEM] & DUTY_RIGHTS[Duty.SECURITY]
 
     assert shared == {"orgs.view_organization"}
-    assert not DUTY_RIGHTS[Duty.AUDIT] & (DUTY_RIGHTS[Duty.SYSTEM] | DUTY_RIGHTS[Duty.SECURITY])
-    assert {right for right in DUTY_RIGHTS[Duty.AUDIT] if ".view_" not in right} == set()
+    assert DUTY_RIGHTS[Duty.AUDIT] == set()
 
 
 def test_none_of_the_three_has_a_post_whatever_is_written_about_them(client, line, duty):
@@ -89,7 +88,7 @@ def test_rights_of_djangos_own_add_nothing_to_a_duty(duty):
     user = User.objects.get(pk=user.pk)
 
     assert not user.has_perm("ratings.change_report")
-    assert user.has_perm("base.view_auditevent") == user.is_auditor == (duty == Duty.AUDIT)
+    assert user.is_auditor == (duty == Duty.AUDIT)
     user.is_active = False
     assert not any(user.has_perm(right) for right in DUTY_RIGHTS[duty])
 

@@ -179,6 +179,7 @@ def test_a_pack_is_made_in_the_background_and_leaves_an_event(client, handed, se
     event = AuditEvent.objects.get(action="export_pack")
     assert event.object_code == "C"
     assert "台账.csv" in event.data["files"]
+    assert event.data["rows"] > 0
     download = client.get(reverse("jobs:file", args=[job.pk]))
     assert hashlib.sha256(b"".join(download.streaming_content)).hexdigest() == job.digest
 
