@@ -1,8 +1,10 @@
 """Things a test depends on, made through the services that make them in life."""
 
+from contextlib import contextmanager
 from datetime import date
 
 import factory
+from django.db import transaction
 
 from ledger_site.base.trail import WithoutUnit
 from orgs import tree
@@ -15,6 +17,14 @@ from ratings.models import Cycle, Report
 
 PASSWORD = "ledger-tests-2012"
 ALL_ROLES = frozenset(Role.values) - {Role.AUDIT}  # who audits does nothing else
+
+
+@contextmanager
+def taken_back():
+    """What is done here leaves nothing: whoever comes next meets the same world."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 class UserFactory(factory.django.DjangoModelFactory):

@@ -3,13 +3,11 @@
 What a post may not see does not exist: 404. Whoever is not signed in is sent to the sign-in page.
 """
 
-from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import product
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
@@ -27,7 +25,15 @@ from ratings.choices import Form
 from ratings.models import Report, Upload
 from ratings.workflow import TRANSITIONS
 from rectification import following, workflow
-from tests.factories import OrganizationFactory, UserFactory, appoint, fill, hand_up, submit
+from tests.factories import (
+    OrganizationFactory,
+    UserFactory,
+    appoint,
+    fill,
+    hand_up,
+    submit,
+    taken_back,
+)
 
 LABEL = "2012-1"
 ROLES = (
@@ -356,14 +362,6 @@ def url_of(world, name, arguments):
         "upload": name.startswith(("ratings:upload", "ratings:new_b")) and world.upload.pk,
     }
     return reverse(name, args=[keys.get(argument, argument) for argument in arguments])
-
-
-@contextmanager
-def taken_back():
-    """What is done here leaves nothing: whoever comes next meets the same world."""
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
 
 
 def signed_in(world, role):

@@ -127,7 +127,7 @@ def test_queries_do_not_grow_with_the_rows(client, line, django_assert_max_num_q
         hand_up(line.of(name))
         graded(line.of(name), Grade.POOR)
     client.force_login(line.township.user)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(21):
         client.get(reverse("rectification:weak", args=[line.cycle]))
 
 
