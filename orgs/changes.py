@@ -265,6 +265,10 @@ def _close(organization: Organization, ground: Ground) -> list[str]:
         raise StructureError(
             f"“{organization.name}”还有没有撤销的下级，请先办理下级的撤销、转隶或合并"
         )
+    if organization.opened_on and ground.effective_on < organization.opened_on:
+        raise StructureError(
+            f"“{organization.name}”{organization.opened_on:%Y-%m-%d}成立，撤销日期不能更早"
+        )
     organization.closed_on = ground.effective_on
     organization.save()
     held = Appointment.objects.filter(organization=organization).select_related("user")

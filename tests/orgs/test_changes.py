@@ -364,6 +364,14 @@ def test_white_space_in_a_name_is_one_space(county, line):
     assert confirmed(county, "move", line.units["branch"], parent="C").status_code == 302
 
 
+def test_nothing_is_closed_before_it_was_founded(line):
+    made = changes.create(line.units["township"], ground=GROUND, by=line.county, **NEW).organization
+    earlier = changes.Ground(date(2012, 4, 30), "测发〔2012〕2号")
+
+    with pytest.raises(StructureError, match="2012-05-01成立，撤销日期不能更早"):
+        changes.close(made, ground=earlier, by=line.county)
+
+
 def test_one_named_twice_is_merged_once(county, line):
     entered = {"others": "B2\n甲县乙乡丁村党支部\nB1", "result": "into"}
     confirmed(county, "merge", line.units["branch"], **entered)
