@@ -65,6 +65,27 @@ def test_a_numbered_text_is_taken_apart(text, pieces):
     assert following.split(text) == pieces
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_lay_down_at_once_one_does(line):
+    fill(line.of("branch"), measures=TEXT)
+    report = line.of("branch")
+    drafts = following.proposed(report)
+
+    def press():
+        try:
+            following.lay_down(report, drafts, by=line.branch)
+        except TransitionRefused as refusal:
+            return str(refusal)
+        finally:
+            connection.close()
+        return "done"
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: press(), range(4)))
+    assert sorted(answers) == ["done", *["这些措施已经有了，请刷新页面查看"] * 3]
+    assert Measure.objects.count() == 3
+
+
 def test_what_is_laid_down_leaves_what_was_reported(line, laid):
     assert [m.text for m in laid] == [
         "发展青年党员3名",
