@@ -342,7 +342,9 @@ def files_of(report, post):
 
 
 # When it was written, as the properties and the 说明 of a workbook tell.
-MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?Z?")
+MOMENT = re.compile(
+    rb"\d{4}-\d\d-\d\dT[\d:]{8}Z|" + r"\d{4}年\d{1,2}月\d{1,2}日 \d\d:\d\d（北京时间）".encode()
+)
 
 
 def bytes_of(report, post):
