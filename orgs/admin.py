@@ -169,8 +169,9 @@ class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         "closed_on",
         "term_ends_on",
     )
-    # Official names, kinds, categories and closings change by a document, on the pages of 组织变动.
-    readonly_fields = ("code", "superior", "name", "kind", "category", "closed_on")
+    # Official names, kinds, categories and closings change by a document, on the pages of 组织变动,
+    # and what is rated with its kind: open cycles follow there.
+    readonly_fields = ("code", "superior", "name", "kind", "category", "is_rated", "closed_on")
 
     @admin.display(description="上级党组织")
     def superior(self, organization):

@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from ledger_site.base import trail
+from ledger_site.base.db import retried
 
 from . import services, tree
 from .choices import ChangeKind, Kind, PartRole, Role
@@ -58,8 +59,8 @@ def follows(function):
 
 
 def describes(function):
-    """Register what an app says of a change that is being previewed: `function(change)` gives
-    pairs of a heading and its lines."""
+    """Register what an app says of a change: `function(change, by)` gives pairs of a heading and
+    its lines, no more of them than who looks (`by`) may see."""
     DESCRIBERS.append(function)
     return function
 
@@ -264,6 +265,10 @@ def _close(organization: Organization, ground: Ground) -> list[str]:
         raise StructureError(
             f"“{organization.name}”还有没有撤销的下级，请先办理下级的撤销、转隶或合并"
         )
+    if organization.opened_on and ground.effective_on < organization.opened_on:
+        raise StructureError(
+            f"“{organization.name}”{organization.opened_on:%Y-%m-%d}成立，撤销日期不能更早"
+        )
     organization.closed_on = ground.effective_on
     organization.save()
     held = Appointment.objects.filter(organization=organization).select_related("user")
@@ -436,6 +441,7 @@ LOADED = {
     "name": ChangeKind.RENAME,
     "category_id": ChangeKind.RECLASSIFY,
     "kind": ChangeKind.UPGRADE,
+    "is_rated": ChangeKind.UPGRADE,
 }
 LOADED_BY = "批量导入"  # stands for the document, which a table does not name
 
@@ -450,12 +456,14 @@ def note_loaded(outcomes: Mapping[str, Mapping[str, list]], *, by) -> None:
     ground, made = Ground(timezone.localdate(), LOADED_BY), []
     for code in changed:
         what, organization = outcomes[code], found[code]
-        for name, kind in LOADED.items():
-            if name not in what:
-                continue
+        kinds = {kind: name for name, kind in LOADED.items() if name in what}
+        for kind, name in kinds.items():
             data = {name.removesuffix("_id"): what[name]}
             if kind == ChangeKind.UPGRADE:
-                data["is_rated"] = what.get("is_rated", [organization.is_rated] * 2)
+                data = {
+                    "kind": what.get("kind", [organization.kind] * 2),
+                    "is_rated": what.get("is_rated", [organization.is_rated] * 2),
+                }
             elif kind == ChangeKind.RENAME:
                 data["short_name"] = what.get("short_name", [organization.short_name] * 2)
             elif kind == ChangeKind.MOVE:
@@ -505,10 +513,19 @@ def undo(change: OrgChange, *, ground: Ground, by) -> OrgChange:
     return split(organization, products=parts, closes=data["made"], assigned=assigned, **said)
 
 
+def may_undo(change: OrgChange, by) -> bool:
+    """Whether this post may take the change back, if it can be: of what lies below its unit."""
+    return any(kind != ChangeKind.CREATE for kind in open_to(change.organization, by))
+
+
 def why_not_undone(change: OrgChange) -> str:
     """Why a change can't be taken back now; "" where it can."""
     if hasattr(change, "undone_by"):
         return "这项变动已经撤回"
+    if change.undoes_id:
+        return "这是对以前变动的撤回，不能再撤回；需要的，请重新办理"
+    if change.kind == ChangeKind.MOVE and change.data["parent"][0] is None:
+        return "转隶以前原来没有上级，不能撤回"
     concerned = [change.organization_id, *change.parts.values_list("organization", flat=True)]
     later = OrgChange.objects.filter(pk__gt=change.pk, undoes=None, undone_by=None)
     later = later.filter(
@@ -547,7 +564,7 @@ def facts_of(change: OrgChange) -> list[dict]:
             },
         }
         for name, label in LABELS.items()
-        if name in change.data
+        if name in change.data and change.data[name][0] != change.data[name][1]
     ]
 
 
@@ -569,12 +586,13 @@ class _Rehearsed(Exception):
     pass
 
 
-def rehearse(act: Callable[[], OrgChange]) -> Preview:
+@retried
+def rehearse(act: Callable[[], OrgChange], *, by) -> Preview:
     """Make the change, look at what became of everything, and take all of it back."""
     seen = []
     try:
         with transaction.atomic():
-            seen.append(_look(act()))
+            seen.append(_look(act(), by))
             raise _Rehearsed
     except _Rehearsed:
         return seen[0]
@@ -584,12 +602,12 @@ def rehearse(act: Callable[[], OrgChange]) -> Preview:
 def confirm(act: Callable[[], OrgChange], digest: str, *, by) -> OrgChange:
     """Make the change if it does what was shown; raises `StructureError` else."""
     change = act()
-    if _look(change).digest != digest:
+    if _look(change, by).digest != digest:
         raise StructureError("情况已有变化，请按下面的最新情况重新核对后再确认")
     return change
 
 
-def _look(change: OrgChange) -> Preview:
+def _look(change: OrgChange, by) -> Preview:
     organization = change.organization
     lines = [str(organization)]
     lines += [f"{part.get_role_display()}：{part.organization}" for part in change.parts.all()]
@@ -602,12 +620,12 @@ def _look(change: OrgChange) -> Preview:
     sections = [("涉及的党组织", lines)]
     if ended := change.data.get("ended"):
         sections.append(("终止的任职", named(ended)))
-    return Preview([*sections, *described(change)])
+    return Preview([*sections, *described(change, by)])
 
 
-def described(change: OrgChange) -> list[tuple[str, list[str]]]:
-    """What the apps say of a change: headings with their lines."""
-    return [section for describe in DESCRIBERS for section in describe(change)]
+def described(change: OrgChange, by) -> list[tuple[str, list[str]]]:
+    """What the apps say of a change to who looks: headings with their lines."""
+    return [section for describe in DESCRIBERS for section in describe(change, by)]
 
 
 def named(names: Iterable[str]) -> list[str]:

@@ -209,6 +209,30 @@ class SheetForm(forms.Form):
 
 MOST_ASSIGNED = 200  # subordinates that are given their new superior on one page
 MOST_PRODUCTS = 3
+MOST_MERGED = 20
+
+
+def check_printable(text: str) -> None:
+    """No characters that nobody sees: sheets can't hold them, and no list shows the difference."""
+    if not text.isprintable():
+        raise forms.ValidationError("有不能显示的字符，请重新输入")
+
+
+class LineField(forms.CharField):
+    """One line of text; white space within is one space."""
+
+    default_validators = (check_printable,)
+
+    def to_python(self, value):
+        return " ".join(super().to_python(value).split())
+
+
+class CodeField(LineField):
+    def __init__(self, **kwargs):
+        super().__init__(max_length=24, **kwargs)
+
+    def to_python(self, value):
+        return super().to_python(value).replace(" ", "")
 
 
 class GroundForm(forms.Form):
@@ -217,7 +241,7 @@ class GroundForm(forms.Form):
     effective_on = forms.DateField(
         label="变动日期", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
-    document_number = forms.CharField(
+    document_number = LineField(
         label="文号", max_length=60, help_text="批准变动的文件，如“蓝土发〔2012〕21号”"
     )
     reason = forms.CharField(
@@ -274,11 +298,7 @@ def _words(field: forms.Field, value) -> str:
     return str(value or "")
 
 
-def _code(text: str) -> str:
-    return "".join(text.split())
-
-
-class OrganizationField(forms.CharField):
+class OrganizationField(LineField):
     """An organization by its code, or by its full name where that is unique."""
 
     def __init__(self, **kwargs):
@@ -288,8 +308,10 @@ class OrganizationField(forms.CharField):
 def organization_named(text: str, post) -> Organization:
     """The one that the text names within the post's own subtree; raises `ValidationError`."""
     found = Organization.objects.own_and_below(post)
-    text = _code(text)
-    named = list(found.filter(code=text)[:1]) or list(found.open().filter(name=text)[:2])
+    text, short = text.strip(), "".join(text.split())
+    named = list(found.filter(code=short)[:1]) or list(
+        found.open().filter(name__in={text, short})[:2]
+    )
     if len(named) > 1:
         raise forms.ValidationError(f"有几个党组织叫“{text}”，请填写代码")
     if not named:
@@ -300,18 +322,13 @@ def organization_named(text: str, post) -> Organization:
 class NewOrganization(forms.Form):
     """What a new organization is called and counted as."""
 
-    code = forms.CharField(
-        label="代码", max_length=24, help_text="按统一编制的代码填写，建立后不能更改"
-    )
-    name = forms.CharField(label="全称", max_length=120)
+    code = CodeField(label="代码", help_text="按统一编制的代码填写，建立后不能更改")
+    name = LineField(label="全称", max_length=120)
     kind = forms.ChoiceField(label="组织类型", choices=Kind.choices, initial=Kind.BRANCH)
     category = forms.ModelChoiceField(
         Category.objects.order_by("order", "pk"), label="领域类别", required=False
     )
     is_rated = forms.BooleanField(label="纳入定级", required=False, initial=True)
-
-    def clean_code(self):
-        return _code(self.cleaned_data["code"])
 
 
 class CreateForm(NewOrganization, GroundForm):
@@ -321,8 +338,8 @@ class CreateForm(NewOrganization, GroundForm):
 
 
 class RenameForm(GroundForm):
-    name = forms.CharField(label="新的全称", max_length=120)
-    short_name = forms.CharField(
+    name = LineField(label="新的全称", max_length=120)
+    short_name = LineField(
         label="新的简称", max_length=120, required=False, help_text="留空则由全称得出"
     )
 
@@ -369,11 +386,11 @@ class MergeForm(GroundForm):
     others = forms.CharField(
         label="与哪些党组织合并",
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="每行一个，填写代码或唯一的全称",
+        help_text=f"每行一个，填写代码或唯一的全称，最多{MOST_MERGED}个",
     )
     result = forms.ChoiceField(label="合并后", widget=forms.RadioSelect, choices=(), initial=INTO)
-    code = forms.CharField(label="新党组织的代码", max_length=24, required=False)
-    name = forms.CharField(label="新党组织的全称", max_length=120, required=False)
+    code = CodeField(label="新党组织的代码", required=False)
+    name = LineField(label="新党组织的全称", max_length=120, required=False)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -383,15 +400,20 @@ class MergeForm(GroundForm):
         ]
 
     def clean_others(self):
-        found, errors = [], []
-        for line in filter(str.strip, self.cleaned_data["others"].splitlines()):
+        found, errors = {}, []
+        lines = [*filter(str.strip, self.cleaned_data["others"].splitlines())]
+        if len(lines) > MOST_MERGED:
+            raise forms.ValidationError(f"一次最多填写{MOST_MERGED}个，现在有{len(lines)}个")
+        for line in lines:
             try:
-                found.append(organization_named(line, self.post))
+                one = organization_named(line, self.post)
             except forms.ValidationError as error:
                 errors += error.messages
+            else:
+                found[one.pk] = one
         if errors:
             raise forms.ValidationError(errors)
-        return found
+        return list(found.values())
 
     def clean(self):
         entered = super().clean()
@@ -407,7 +429,7 @@ class MergeForm(GroundForm):
         said = {"ground": self.ground, "by": self.post}
         if entered["result"] == self.INTO:
             return changes.merge(parts, into=own, **said)
-        values = {"code": _code(entered["code"]), "name": entered["name"]}
+        values = {"code": entered["code"], "name": entered["name"]}
         values |= {"kind": own.kind, "category": own.category, "is_rated": own.is_rated}
         return changes.merge(parts, parent=own.parent, **said, **values)
 
@@ -424,8 +446,8 @@ class SplitForm(GroundForm):
         fields = {}
         for place in range(MOST_PRODUCTS):
             label = f"分设的第{place + 1}个"
-            code = forms.CharField(label=f"{label}：代码", max_length=24, required=not place)
-            name = forms.CharField(label=f"{label}：全称", max_length=120, required=not place)
+            code = CodeField(label=f"{label}：代码", required=not place)
+            name = LineField(label=f"{label}：全称", max_length=120, required=not place)
             fields |= {f"code_{place}": code, f"name_{place}": name}
         children = Organization.objects.open().filter(parent=self.organization).order_by("lft")
         choices = [(str(place), f"分设的第{place + 1}个") for place in range(MOST_PRODUCTS)]
@@ -445,22 +467,30 @@ class SplitForm(GroundForm):
             lacking = [name for name in pair if not entered.get(name)]
             if len(lacking) == 1 and lacking[0] not in self.errors:
                 self.add_error(lacking[0], "代码和全称都要填写")
+        filled = self._filled()
+        for name, place in list(entered.items()):
+            if name.startswith("child_") and place != self.STAYS and int(place) not in filled:
+                self.add_error(name, f"没有填写分设的第{int(place) + 1}个")
         return entered
+
+    def _filled(self) -> list[int]:
+        """The places that were filled in; the second may be empty and the third not."""
+        return [place for place in range(MOST_PRODUCTS) if self.cleaned_data.get(f"code_{place}")]
 
     def act(self):
         own, entered = self.organization, self.cleaned_data
+        filled = self._filled()
         products = [
             {
-                "code": _code(entered[f"code_{place}"]),
+                "code": entered[f"code_{place}"],
                 "name": entered[f"name_{place}"],
                 "kind": own.kind,
                 "is_rated": own.is_rated,
             }
-            for place in range(MOST_PRODUCTS)
-            if entered.get(f"code_{place}")
+            for place in filled
         ]
         assigned = {
-            int(name.removeprefix("child_")): int(place)
+            int(name.removeprefix("child_")): filled.index(int(place))
             for name, place in entered.items()
             if name.startswith("child_") and place != self.STAYS
         }

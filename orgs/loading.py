@@ -1,8 +1,10 @@
 """Organizations from a table: every error with its line, or everything loaded."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from django.db import transaction
@@ -16,7 +18,7 @@ from .choices import Kind
 from .models import Category, Organization
 
 REQUIRED = ("code", "parent_code", "name", "kind", "category")
-OPTIONAL = ("short_name", "is_rated")
+OPTIONAL = ("short_name", "is_rated", "term_ends_on")
 HEADINGS = {  # a table may have these words as its head instead
     "code": "代码",
     "parent_code": "上级代码",
@@ -25,7 +27,9 @@ HEADINGS = {  # a table may have these words as its head instead
     "category": "领域类别",
     "short_name": "简称",
     "is_rated": "纳入定级",
+    "term_ends_on": "届满日期",
 }
+DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?", re.ASCII)
 YES, NO = {"1", "是", "true", "TRUE"}, {"0", "否", "false", "FALSE"}
 
 
@@ -52,7 +56,8 @@ def import_organizations(path: Path, *, by=None) -> tree.Loaded:
     """Load a CSV of organizations; the same file twice changes nothing.
 
     Columns code, parent_code, name, kind, category and optional short_name, is_rated (default:
-    党支部 1, others 0). Raises `Rejected` with all errors of the file at once.
+    党支部 1, others 0), term_ends_on (blank: as it is). Raises `Rejected` with all errors of the
+    file at once.
     """
     try:
         return load_rows(read(path)[0].rows, by=by or WithoutUnit())
@@ -131,6 +136,9 @@ def _parse(lines: list[_Line], errors: list[str]) -> list[tree.Line]:
                 found.append(line.error(name, "不能为空"))
             elif len(values[name]) > most:
                 found.append(line.error(name, f"超过{most}个字，请缩短"))
+        for name in ("code", "name", "short_name"):
+            if not values.get(name, "").isprintable():
+                found.append(line.error(name, "有不能显示的字符，请重新输入"))
         if len(values.get("short_name", "")) > limits["name"]:
             found.append(line.error("short_name", f"超过{limits['name']}个字，请缩短"))
         if values["kind"] not in kinds:
@@ -140,6 +148,10 @@ def _parse(lines: list[_Line], errors: list[str]) -> list[tree.Line]:
         rated = values.get("is_rated", "")
         if rated and rated not in YES | NO:
             found.append(line.error("is_rated", "只能填 1（是）或 0（否）"))
+        term = values.get("term_ends_on", "")
+        term_ends_on = _day(term)
+        if term and term_ends_on is None:
+            found.append(line.error("term_ends_on", "不是日期，请写成 2013-06-30"))
         if not found:
             specs.append(
                 tree.Line(
@@ -150,10 +162,19 @@ def _parse(lines: list[_Line], errors: list[str]) -> list[tree.Line]:
                     categories.get(values["category"]),
                     values.get("short_name") or None,
                     None if not rated else rated in YES,
+                    term_ends_on,
                 )
             )
         errors.extend(found)
     return specs
+
+
+def _day(text: str) -> date | None:
+    found = DAY.fullmatch(text)
+    try:
+        return date(*map(int, found.groups())) if found else None
+    except ValueError:
+        return None
 
 
 def _check_tree(lines: list[_Line], errors: list[str], within) -> None:

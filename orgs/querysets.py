@@ -99,15 +99,18 @@ class OrgChangeQuerySet(QuerySet):
         return self.filter(Q(organization=organization) | Q(pk__in=parts.values("change")))
 
     def within(self, post):
-        """Changes of what is the post's own or below it, as the tree is now."""
+        """Changes of what is the post's own or below it, as the tree is now, and those in which
+        something there was merged or split off."""
         if post is None:
             return self.none()
         own = post.organization
-        return self.filter(
-            organization__tree_id=own.tree_id,
-            organization__lft__gte=own.lft,
-            organization__lft__lt=own.rght,
-        )
+        there = {
+            "organization__tree_id": own.tree_id,
+            "organization__lft__gte": own.lft,
+            "organization__lft__lt": own.rght,
+        }
+        parts = self.model.parts.rel.related_model.objects.filter(**there)
+        return self.filter(Q(**there) | Q(pk__in=parts.values("change")))
 
 
 class UserQuerySet(QuerySet):

@@ -117,6 +117,7 @@ class OrganizationResource(TableResource):
         Column("category", "领域类别", help="类别的名称；没有的留空"),
         Column("short_name", "简称", help="空白由名称得出", is_required=False),
         Column("is_rated", "纳入定级", help="是或否；空白时党支部为“是”", is_required=False),
+        Column("term_ends_on", "届满日期", help="如 2013-06-30；空白不改", is_required=False),
     )
     NAMES = {"parent": "parent_code", "category_id": "category"}
 

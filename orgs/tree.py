@@ -9,6 +9,7 @@ seconds, where mptt's `rebuild` needs minutes).
 from collections import defaultdict
 from copy import copy
 from dataclasses import dataclass, field, fields
+from datetime import date
 from operator import attrgetter
 
 from django.db import connection, transaction
@@ -133,6 +134,7 @@ class Line:
     category_id: int | None = None
     short_name: str | None = None
     is_rated: bool | None = None
+    term_ends_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class _Record:
     kind: str = ""
     category_id: int | None = None
     is_rated: bool = False
+    term_ends_on: date | None = None
     order: int = 0
     parent_id: int | None = None
     lft: int = 0
@@ -287,6 +290,8 @@ def _take(line: Line, node: _Node, *, moved: bool) -> bool:
         organization.is_rated = line.is_rated
     elif organization.pk is None:
         organization.is_rated = line.kind == Kind.BRANCH
+    if line.term_ends_on is not None:
+        organization.term_ends_on = line.term_ends_on
     if line.short_name is not None:
         organization.short_name = line.short_name
     elif moved or old.name != line.name:
@@ -303,6 +308,9 @@ def _take(line: Line, node: _Node, *, moved: bool) -> bool:
         for name in ("name", "short_name", "kind", "category_id", "is_rated"):
             if getattr(old, name) != getattr(organization, name):
                 node.changes[name] = [getattr(old, name), getattr(organization, name)]
+        if old.term_ends_on != organization.term_ends_on:
+            days = (old.term_ends_on, organization.term_ends_on)
+            node.changes["term_ends_on"] = [day and day.isoformat() for day in days]
     return moved or organization != old
 
 

@@ -161,9 +161,9 @@ def change(request, pk, kind):
     found = get_object_or_404(Organization.objects.visible_to(request.post), pk=pk)
     if kind not in changes.open_to(found, request.post):
         raise Http404
-    initial = {name: getattr(found, name) for name in ("name", "category", "kind")}
-    if kind == ChangeKind.CREATE:
-        initial = {}
+    initial = {}
+    if kind in (ChangeKind.RENAME, ChangeKind.RECLASSIFY, ChangeKind.UPGRADE):
+        initial = {name: getattr(found, name) for name in ("name", "category", "kind")}
     form = CHANGE_FORMS[kind](
         request.POST if request.method == "POST" else None,
         organization=found,
@@ -176,7 +176,7 @@ def change(request, pk, kind):
 @require_http_methods(["GET", "HEAD", "POST"])
 def undo(request, pk):
     past = get_object_or_404(_changes(request), pk=pk)
-    if not changes.open_to(past.organization, request.post):
+    if not changes.may_undo(past, request.post):
         raise Http404
     form = UndoForm(
         request.POST if request.method == "POST" else None,
@@ -202,7 +202,7 @@ def _asked(request, form: GroundForm, title: str):
             form.add_error(None, str(refusal))
         try:
             if "back" not in request.POST:
-                preview = changes.rehearse(form.act)
+                preview = changes.rehearse(form.act, by=request.post)
         except StructureError as refusal:
             if not form.non_field_errors():
                 form.add_error(None, str(refusal))
@@ -250,12 +250,14 @@ def changed(request):
 @require_safe
 def past_change(request, pk):
     found = get_object_or_404(_changes(request), pk=pk)
-    may_undo = bool(changes.open_to(found.organization, request.post))
+    may_undo = changes.may_undo(found, request.post)
+    visible = Organization.objects.visible_to(request.post)
     context = {
         "change": found,
         "parts": found.parts.select_related("organization").order_by("pk"),
         "facts": changes.facts_of(found),
-        "sections": changes.described(found),
+        "is_visible": visible.filter(pk=found.organization_id).exists(),
+        "sections": changes.described(found, request.post),
         "may_undo": may_undo,
         "why_not_undone": changes.why_not_undone(found) if may_undo else "",
     }

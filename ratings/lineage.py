@@ -55,8 +55,11 @@ TEXTS = """
 CREATE TEMPORARY TABLE origins AS
 WITH
   named AS (
-    SELECT l.id, l.origin, l.part, o.short_name AS name, o.lft AS place
+    SELECT l.id, l.origin, o.short_name AS name, o.lft AS place,
+           CASE WHEN l.part = 'joined' AND s.closed_on IS NOT NULL THEN 'closed' ELSE l.part END
+             AS part
       FROM lineage l JOIN orgs_organization o ON o.id = l.other
+      JOIN orgs_organization s ON s.id = l.id
      ORDER BY l.id, o.lft),
   said AS (
     SELECT id, origin, part, {names} AS names FROM named
@@ -64,6 +67,7 @@ WITH
   phrased AS (
     SELECT id, origin, part, CASE
         WHEN part = 'gave' THEN '分设出' || names
+        WHEN part = 'closed' THEN '并入' || names
         WHEN part = 'joined' THEN '曾并入' || names || '，后恢复'
         WHEN origin = 'split' THEN '由' || names || '分设'
         ELSE '由' || names || '合并' END AS phrase

@@ -180,13 +180,26 @@ class TakeoverQuerySet(QuerySet):
         )
 
     def within(self, post):
-        """Those whose organizations belong to the post's own subtree."""
+        """Those whose organizations, or a superior they wait for, belong to the post's own
+        subtree."""
+        if post is None:
+            return self.none()
+        own = post.organization
         changes = self.model.change.field.related_model.objects.within(post)
-        return self.filter(change__in=changes.order_by().values("pk"))
+        waited_for = self.model.superiors.through.objects.filter(
+            organization__tree_id=own.tree_id,
+            organization__lft__gte=own.lft,
+            organization__lft__lt=own.rght,
+        )
+        return self.filter(
+            Q(change__in=changes.order_by().values("pk")) | Q(pk__in=waited_for.values("takeover"))
+        )
 
     def of_page(self, cycle, post):
         """The oldest that wait in a cycle below the post's unit, as many as a page lists."""
         waiting = self.waiting().filter(cycle=cycle).within(post)
+        changes = self.model.change.field.related_model.objects.within(post)
+        waiting = waiting.annotate(has_page=Exists(changes.filter(pk=OuterRef("change"))))
         return waiting.select_related("change__organization").order_by("change_id")[:LISTED]
 
     def blocking(self, reports):

@@ -145,6 +145,7 @@ class _TakingOver:
         self._check_earlier()
         getattr(self, f"_{self.change.kind}")(self.change.organization)
         if self.change.kind in LINEAGE:
+            self._forget_origins()
             lineage.link(self.cycle, _units(self.change))
         done = trail.Act(
             "cycle", self.cycle.pk, self.cycle.label, self.cycle.title, str(self.change)
@@ -167,7 +168,7 @@ class _TakingOver:
         self._place(organization)
 
     def _move(self, organization) -> None:
-        self._place(organization)
+        self._hang(organization)
 
     def _rename(self, organization) -> None:
         names = {"name": organization.name, "short_name": organization.short_name}
@@ -224,7 +225,7 @@ class _TakingOver:
     def _move_along(self) -> None:
         moved = Organization.objects.filter(pk__in=self.change.data["moved"])
         for organization in moved.select_related("parent").order_by("tree_id", "lft"):
-            self._place(organization)
+            self._hang(organization)
 
     # The steps.
 
@@ -255,27 +256,36 @@ class _TakingOver:
         scope = opening.rated(self.cycle)
         return Organization.objects.filter(scope, pk=organization.pk).exists()
 
-    def _place(self, organization: Organization) -> Report | None:
-        """Give the organization its report, or hang the one it has where it belongs now."""
+    def _place(self, organization: Organization) -> None:
+        """Give the organization its report, or hang the one it has where it belongs now; one that
+        is 免报 comes back."""
+        self._hang(organization)
+        report = self._report(organization)
+        if report and report.state == State.EXCUSED and not organization.closed_on:
+            self._bring_back(report)
+
+    def _hang(self, organization: Organization) -> None:
         report = self._report(organization)
         if report is None:
-            if not self._is_rated(organization):
-                return None  # in scope only when something rated comes below it
-            return self._create_report(organization)
+            if self._is_rated(organization):  # else in scope once something rated is below it
+                self._create_report(organization)
+            return
         superior = self._superior(organization)
         if report.parent_id != superior.pk:
             self._move_report(report, superior)
-        report = self._report(organization)
-        if report.state == State.EXCUSED and not organization.closed_on:
-            self._bring_back(report)
-        return report
 
     def _superior(self, organization: Organization) -> Report:
         """The report of the superior, made where the cycle had nothing below it so far."""
         if organization.parent_id is None:
             raise TransitionRefused(f"“{organization.name}”没有上级，不能纳入本批次")
         found = self._report(organization.parent)
-        return found or self._create_report(organization.parent)
+        if found is None:
+            return self._create_report(organization.parent)
+        # It had nothing to report; a superior's own decision about a unit stays.
+        if found.state == State.EXCUSED and not (found.is_rated or found.has_subordinates):
+            self._bring_back(found)
+            found.refresh_from_db()
+        return found
 
     def _create_report(self, organization: Organization) -> Report:
         superior = self._superior(organization)
@@ -355,7 +365,11 @@ class _TakingOver:
         if report.parent_id:
             self._count(report.parent, 1 if wanted else -1)
         report.refresh_from_db()
-        if not (wanted or report.has_subordinates or report.state == State.EXCUSED):
+        if report.has_subordinates:
+            return
+        if wanted and report.state == State.EXCUSED:
+            self._bring_back(report)
+        elif not wanted and report.state != State.EXCUSED:
             self._restructure(report, "excuse", "免报", State.EXCUSED, self.reason)
 
     def _set_aside(self, organization: Organization) -> None:
@@ -398,12 +412,20 @@ class _TakingOver:
 
     def _say_origin(self, organization, origin: Origin, text: str, old: list[Organization]) -> None:
         """What it was made of, with the rows of this cycle; those of the one before `lineage`
-        adds."""
+        adds. A change that is taken back leaves no origin."""
         report = self._report(organization)
-        if report is None:
+        if report is None or self.change.undoes_id:
             return
         Report.objects.filter(pk=report.pk).update(origin=origin, origin_text=text)
         report.former.add(*Report.objects.of(self.cycle).filter(organization__in=old))
+
+    def _forget_origins(self) -> None:
+        """What is taken back is as if it had not been; `lineage` says anew what is left."""
+        if self.change.undoes_id is None:
+            return
+        reports = Report.objects.of(self.cycle).filter(organization__in=_units(self.change))
+        reports.filter(origin__in=(Origin.MERGED, Origin.SPLIT)).update(origin="", origin_text="")
+        Report.former.through.objects.filter(from_report__in=reports).delete()
 
     def _forget_decision(self, report: Report) -> None:
         LedgerEntry.objects.filter(report=report).update(
@@ -423,17 +445,22 @@ class _TakingOver:
 
 
 @changes.describes
-def describe(change: OrgChange) -> list[tuple[str, list[str]]]:
-    """Of a change just made: the reports it concerns in each open cycle, and whether it waits."""
+def describe(change: OrgChange, by) -> list[tuple[str, list[str]]]:
+    """The reports it concerns in each open cycle, those of the own subtree, and whether it
+    waits."""
     sections = []
     units = _units(change)
     for takeover in change.takeovers.select_related("cycle").order_by("pk"):
         reports = Report.objects.of(takeover.cycle_id).filter(organization__in=units)
+        if by.unit_id is not None:
+            own = Organization.objects.filter(pk=by.unit_id)  # numbered anew by the change
+            below = own.get_descendants(include_self=True).order_by()
+            reports = reports.filter(organization__in=below.values("pk"))
         lines = [
             f"{report.short_name}：{report.get_state_display()}"
             + (f"，应定级{report.rated_count}个" if report.has_subordinates else "")
             for report in reports.order_by("path")
         ]
-        said = f"暂不能纳入：{takeover.refusal}" if takeover.refusal else "立即纳入"
+        said = f"暂不能纳入：{takeover.refusal}" if takeover.refusal else "纳入本批次"
         sections.append((f"批次“{takeover.cycle}”", [said, *changes.named(lines)]))
     return sections

@@ -132,13 +132,18 @@ def why_not_lay_down(report: Report, by) -> str:
 
 @trail.service("分解措施")
 def lay_down(report: Report, drafts: Sequence[Draft], *, by) -> list[Measure]:
-    """Store the measures of a row, once; later ones are added behind them."""
+    """Store the measures of a row; later ones are added behind them. The words that the row has
+    already are not stored again: somebody pressed twice, or two did."""
     report = Report.objects.select_for_update(no_key=True).get(pk=report.pk)
     if refusal := why_not_lay_down(report, by):
         raise TransitionRefused(refusal)
     drafts = [draft for draft in drafts if draft.text.strip()]
     if not drafts:
         raise TransitionRefused("请至少写一条措施")
+    known = set(Measure.objects.filter(report=report).values_list("text", flat=True))
+    drafts = [draft for draft in drafts if draft.text.strip() not in known]
+    if not drafts:
+        raise TransitionRefused("这些措施已经有了，请刷新页面查看")
     last = Measure.objects.filter(report=report).order_by("-number").first()
     first = last.number + 1 if last else 1
     if first + len(drafts) - 1 > MOST:

@@ -529,7 +529,9 @@ CASES = {
     changes.confirm: (
         None,
         lambda x: changes.confirm(
-            lambda: rename_it(x), changes.rehearse(lambda: rename_it(x)).digest, by=x.county
+            lambda: rename_it(x),
+            changes.rehearse(lambda: rename_it(x), by=x.county).digest,
+            by=x.county,
         ),
         ["rename"],
         lambda x: changes.confirm(lambda: rename_it(x), "other", by=x.county),

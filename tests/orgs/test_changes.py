@@ -209,13 +209,14 @@ def test_a_look_changes_nothing(line):
     before = list(Organization.objects.order_by("pk").values())
     parts = [line.units["branch"], line.units["sibling"]]
     preview = changes.rehearse(
-        lambda: changes.merge(parts, into=parts[0], ground=GROUND, by=line.county)
+        lambda: changes.merge(parts, into=parts[0], ground=GROUND, by=line.county),
+        by=line.county,
     )
 
     said = dict(preview.sections)
     assert "并入：甲县乙乡丁村党支部" in said["涉及的党组织"]
     assert said["终止的任职"]
-    assert said["批次“2012年度”"][0] == "立即纳入"
+    assert said["批次“2012年度”"][0] == "纳入本批次"
     assert list(Organization.objects.order_by("pk").values()) == before
     assert not OrgChange.objects.exists()
     assert not AuditEvent.objects.filter(action="merge").exists()
@@ -228,7 +229,7 @@ def test_pages_ask_show_and_do(county, line):
     page = asked(county, "rename", unit, name="甲县乙乡新村党支部")
     text = page.content.decode()
     assert "请核对后确认" in text
-    assert "立即纳入" in text
+    assert "纳入本批次" in text
     assert not OrgChange.objects.exists()
 
     done = confirmed(county, "rename", unit, name="甲县乙乡新村党支部")
@@ -305,6 +306,90 @@ def test_the_own_unit_offers_new_subordinates_only(county, line):
     assert page.context["actions"] == [ChangeKind.CREATE]
     page = county.get(reverse("orgs:organization", args=[line.units["province"].pk]))
     assert page.context["actions"] == []
+
+
+def test_what_concerns_the_own_unit_is_not_its_to_take_back(client, line):
+    past = changes.rename(line.units["county"], name="新县委", ground=GROUND, by=line.province)
+    client.force_login(line.county.user)
+
+    page = client.get(reverse("orgs:past_change", args=[past.pk]))
+
+    assert not page.context["may_undo"]
+    assert client.get(reverse("orgs:undo", args=[past.pk])).status_code == 404
+
+
+def test_a_merger_is_seen_from_both_sides(client, line):
+    township = OrganizationFactory(code="T2", name="庚乡党委", parent=line.units["county"])
+    other = OrganizationFactory(code="B9", name="辛村党支部", parent=township)
+    post = appoint(township, Role.REVIEW)
+    parts = [line.units["branch"], other]
+    past = changes.merge(parts, into=parts[0], ground=GROUND, by=line.county)
+    client.force_login(post.user)
+
+    page = client.get(reverse("orgs:past_change", args=[past.pk]))
+
+    assert page.status_code == 200
+    assert reverse("orgs:organization", args=[parts[0].pk]) not in page.content.decode()
+    # The others' states in the cycle are not this unit's to know.
+    assert [lines for heading, lines in page.context["sections"] if "批次" in heading] == [
+        ["纳入本批次"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "entered", "said"),
+    [
+        ("rename", {"name": "坏\x07村党支部"}, "有不能显示的字符"),
+        ("rename", {"name": "坏\u200b村党支部"}, "有不能显示的字符"),
+        ("rename", {"name": "长" * 121}, "120"),
+        ("rename", {"name": "新村党支部", "document_number": "一\x1b号"}, "有不能显示的字符"),
+        ("merge", {"others": "B2\n" * 21, "result": "into"}, "一次最多填写20个，现在有21个"),
+        ("merge", {"others": "B1", "result": "into"}, "至少涉及两个"),
+        ("move", {"parent": "X" * 200}, "120"),
+        ("move", {"parent": "坏\x00"}, "空字符"),
+    ],
+)
+def test_what_no_list_could_show_is_refused(county, line, kind, entered, said):
+    page = asked(county, kind, line.units["branch"], **entered)
+
+    assert page.context["preview"] is None
+    assert said in page.content.decode()
+
+
+def test_white_space_in_a_name_is_one_space(county, line):
+    confirmed(county, "rename", line.units["branch"], name="新村\r\n  党支部")
+
+    assert Organization.objects.get(code="B1").name == "新村 党支部"
+    confirmed(county, "close", line.units["sibling"])
+    assert confirmed(county, "move", line.units["branch"], parent="C").status_code == 302
+
+
+def test_nothing_is_closed_before_it_was_founded(line):
+    made = changes.create(line.units["township"], ground=GROUND, by=line.county, **NEW).organization
+    earlier = changes.Ground(date(2012, 4, 30), "测发〔2012〕2号")
+
+    with pytest.raises(StructureError, match="2012-05-01成立，撤销日期不能更早"):
+        changes.close(made, ground=earlier, by=line.county)
+
+
+def test_one_named_twice_is_merged_once(county, line):
+    entered = {"others": "B2\n甲县乙乡丁村党支部\nB1", "result": "into"}
+    confirmed(county, "merge", line.units["branch"], **entered)
+
+    past = OrgChange.objects.get()
+    assert [part.organization.code for part in past.parts.all()] == ["B2"]
+
+
+def test_a_split_may_leave_the_second_place_empty(county, line):
+    entered = {"closes": "on", "code_0": "T2", "name_0": "庚乡党委"}
+    entered |= {"code_2": "T3", "name_2": "辛乡党委"}
+    child = f"child_{line.units['sibling'].pk}"
+    page = asked(county, "split", line.units["township"], **entered, **{child: "1"})
+    assert "没有填写分设的第2个" in page.content.decode()
+    confirmed(county, "split", line.units["township"], **entered, **{child: "2"})
+
+    above = Organization.objects.in_bulk(["B1", "B2"], field_name="code")
+    assert {code: one.parent.code for code, one in above.items()} == {"B1": "T2", "B2": "T3"}
 
 
 @pytest.mark.parametrize("kind", ["reopen", "nonsense", "undo"])

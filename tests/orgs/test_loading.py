@@ -1,12 +1,14 @@
 """import_orgs: every error with its line, or everything loaded."""
 
 import json
+from datetime import date
 from io import StringIO
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from ledger_site.base.models import AuditEvent
 from orgs import tree
 from orgs.models import Organization
 
@@ -56,6 +58,30 @@ def test_optional_columns_are_taken_and_a_changed_line_changes_its_organization(
     assert done[1]["changed"] == 1
     general = Organization.objects.get(code="G")
     assert (general.short_name, general.is_rated, general.category.name) == ("新总支", False, "村")
+
+
+@pytest.mark.parametrize("written", ["2013-06-30", "2013/6/30", "2013.6.30", "2013年6月30日"])
+def test_the_end_of_a_term_is_taken_and_a_blank_leaves_it(db, file, written):
+    head = HEAD.strip() + ",term_ends_on\n"
+    load(file(f"{head}R,,中共某县委员会,党委,,{written}\n"))
+    again = load(file(f"{head}R,,中共某县委员会,党委,,\n"))
+
+    assert again[1]["same"] == 1
+    assert Organization.objects.get().term_ends_on == date(2013, 6, 30)
+    load(file(f"{head}R,,中共某县委员会,党委,,2014-07-01\n"))
+    assert Organization.objects.get().term_ends_on == date(2014, 7, 1)
+    event = AuditEvent.objects.get(action="change")
+    assert event.data["term_ends_on"] == ["2013-06-30", "2014-07-01"]
+
+
+@pytest.mark.parametrize("day", ["明年", "2013-13-01", "2013-02-30", "13-06-30"])
+def test_a_term_that_ends_on_no_day_is_named(db, file, day):
+    head = "代码,上级代码,名称,组织类型,领域类别,届满日期\n"
+    status, _, said = load(file(f"{head}R,,中共某县委员会,党委,,{day}\n"))
+
+    assert status == 1
+    assert f"第2行 届满日期 “{day}”：不是日期" in said
+    assert not Organization.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,21 @@ import random
 from collections import Counter
 from dataclasses import replace
 from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
 import pytest
 from django.core.management import call_command
+from django.db import transaction
 from django.urls import reverse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from ledger_site.base.trail import WithoutUnit
 from orgs import services, tree
 from orgs.choices import ChangeKind, Kind, PartRole
-from orgs.models import Category, OrgChange, OrgChangePart
+from orgs.models import Category, Organization, OrgChange, OrgChangePart
 from ratings import exports, movement, opening, workflow
 from ratings import services as services_of_ratings
 from ratings.choices import CycleState, Form, Grade, Origin, State
@@ -239,6 +243,56 @@ def test_every_figure_is_that_of_a_plain_recount_and_opens_its_rows(db, seed):
     assert_opens(report, {}, found.of(found.categories[0]), category=found.categories[0])
 
 
+@given(chance=st.randoms(use_true_random=False))
+@settings(
+    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_small_tree_opens_each_figure_of_each_unit_line_and_category(db, chance):
+    with transaction.atomic():
+        cycle = small(chance)
+        for report in Report.objects.filter(cycle=cycle, has_subordinates=True):
+            report = report_of(report.organization, cycle)
+            found = of(report)
+            assert_agrees(found, plain(report.organization, cycle))
+            assert_opens(report, {}, found)
+            for line in movement.lines_of(report):
+                assert_opens(report, {"unit": line.report.path}, line.movement)
+            for category in found.categories:
+                assert_opens(report, {}, found.of(category), category=category)
+        transaction.set_rollback(True)
+
+
+def small(chance):
+    """Two cycles of a tree of any shape, decided at random."""
+    parents = [OrganizationFactory(code="P", name="省委", kind=Kind.COMMITTEE)]
+    categories = list(Category.objects.filter(code__in=["village", "school"]))
+    for number in range(chance.randint(2, 5)):
+        is_committee = chance.random() < 0.4
+        one = OrganizationFactory(
+            code=f"U{number}",
+            name=f"第{number}个党组织",
+            parent=chance.choice(parents),
+            kind=Kind.COMMITTEE if is_committee else Kind.BRANCH,
+            is_rated=not is_committee or chance.random() < 0.3,
+            category=chance.choice(categories),
+        )
+        parents += [one] * is_committee
+    OrganizationFactory(code="B", name="末一党支部", parent=parents[-1], category=categories[0])
+    before = factories.open_cycle()
+    branches = list(Organization.objects.filter(kind=Kind.BRANCH).order_by("pk"))
+    play(before, chance, excused={one.pk for one in branches if chance.random() < 0.15})
+    if len(branches) > 2:
+        kind, role = chance.choice(
+            [(ChangeKind.MERGE, PartRole.SOURCE), (ChangeKind.SPLIT, PartRole.PRODUCT)]
+        )
+        one, other = chance.sample(branches, 2)
+        record(kind, one, {other: role})
+    OrganizationFactory(code="N", name="新建党支部", parent=chance.choice(parents))
+    cycle = factories.open_cycle(2013, previous=before)
+    play(cycle, chance, excused={one.pk for one in branches if chance.random() < 0.15})
+    return cycle
+
+
 def test_kept_counts_guide_the_search_for_rare_rows(province, monkeypatch):
     monkeypatch.setattr(movement, "WORTH", 1)
     monkeypatch.setattr(movement, "RARE", 1)
@@ -454,6 +508,26 @@ def test_the_sheet_of_the_cycle_before_shows_what_became_of_its_plans(province, 
         kinds["fallen"],
     )
     assert "晋位升级结果" in str(rows)
+    # Line by line as a plain recount has it: what became of the rows that are below each now.
+    plain_rows, heads = plain(root, cycle), Report.objects.in_bulk()
+    told = {row[1]: row[-9:-1] for row in rows if row[0] and str(row[0]).isdigit()}
+    assert len(told) == 3
+    for name, values in told.items():
+        under = [row for row in plain_rows if heads[row[-1]].name == name]
+        now = Counter(row[2] for row in under)
+        compared = [(b, t, n) for b, t, n, *_ in under if b]
+        risen = sum(RANK[n] > RANK[b] for b, _, n in compared)
+        base = sum(b != "good" for b, *_ in compared)
+        share = (
+            (Decimal(100 * risen) / base).quantize(Decimal("0.1"), ROUND_HALF_UP) if base else "—"
+        )
+        assert values == (
+            *(now[grade] for grade in ("good", "fairly_good", "average", "poor")),
+            risen,
+            share if base == 0 else float(share),
+            sum(bool(t) and RANK[n] < RANK[t] for _, t, n in compared),
+            sum(RANK[n] < RANK[b] for b, _, n in compared),
+        )
 
 
 def test_a_cycle_that_nothing_followed_has_no_result(line, tmp_path):

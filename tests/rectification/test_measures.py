@@ -13,15 +13,17 @@ from openpyxl import load_workbook
 
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
+from orgs import changes
 from orgs.choices import Role
 from ratings.choices import CycleState
 from ratings.models import Cycle
 from rectification import following, workflow
 from rectification.models import HelpingUnit, Measure, Progress, ProgressFile
 from rectification.workflow import CLAIM, CLOSE, EXTEND, NOTE, SEND_BACK
-from tests.factories import accept, appoint, fill, submit
+from tests.factories import accept, appoint, fill, hand_up, submit
 
 pytestmark = pytest.mark.django_db
+GROUND = changes.Ground(date(2012, 5, 1), "测发〔2012〕3号")
 TEXT = "1、发展青年党员3名；\n2、修缮活动室，2012年8月完工；\n3、坚持三会一课。"
 
 
@@ -61,6 +63,27 @@ def again(measure):
 )
 def test_a_numbered_text_is_taken_apart(text, pieces):
     assert following.split(text) == pieces
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_lay_down_at_once_one_does(line):
+    fill(line.of("branch"), measures=TEXT)
+    report = line.of("branch")
+    drafts = following.proposed(report)
+
+    def press():
+        try:
+            following.lay_down(report, drafts, by=line.branch)
+        except TransitionRefused as refusal:
+            return str(refusal)
+        finally:
+            connection.close()
+        return "done"
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: press(), range(4)))
+    assert sorted(answers) == ["done", *["这些措施已经有了，请刷新页面查看"] * 3]
+    assert Measure.objects.count() == 3
 
 
 def test_what_is_laid_down_leaves_what_was_reported(line, laid):
@@ -179,6 +202,20 @@ def test_of_two_who_close_at_once_one_does(line, laid):
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(lambda _: close(), range(6))) == 1
     assert Progress.objects.filter(action=CLOSE).count() == 1
+
+
+def test_measures_of_rows_not_reported_up_are_counted_and_not_read(client, line, laid):
+    preview = changes.rehearse(
+        lambda: changes.close(line.units["branch"], ground=GROUND, by=line.county), by=line.county
+    )
+    assert dict(preview.sections)["没有销号的措施"] == ["尚未上报到本级的3条"]
+    fill(line.of("sibling"))
+    for name in ("sibling", "township"):
+        hand_up(line.of(name))
+    preview = changes.rehearse(
+        lambda: changes.close(line.units["branch"], ground=GROUND, by=line.county), by=line.county
+    )
+    assert len(dict(preview.sections)["没有销号的措施"]) == 3
 
 
 def test_what_a_measure_lacks_is_a_hint(laid):

@@ -5,7 +5,9 @@ from orgs.loading import Rejected, import_organizations
 
 
 class Command(LedgerCommand):
-    help = "从 CSV 导入党组织：code,parent_code,name,kind,category[,short_name,is_rated]"
+    help = (
+        "从 CSV 导入党组织：code,parent_code,name,kind,category[,short_name,is_rated,term_ends_on]"
+    )
     refusals = (*LedgerCommand.refusals, Rejected)
 
     def add_arguments(self, parser):
