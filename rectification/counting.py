@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, Count, F, Max, OuterRef, Q, Subquery, When
+from django.db.models import Case, Count, F, Max, Min, Q, When
 from django.db.models.functions import Substr
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from ledger_site.jobs.services import keeps_house
 from ratings import sight
 from ratings.choices import CycleState, State
 from ratings.models import Cycle, Report, ReportMove, Takeover
-from ratings.querysets import STEP, from_path
+from ratings.querysets import STEP, from_path, successor
 
 from .choices import MeasureState as M
 from .choices import Progression as P
@@ -30,7 +30,7 @@ from .querysets import WEEK
 
 LARGE = 5000  # rows below a unit from which its figures are counted beforehand
 APART = timedelta(minutes=1)
-SHARE = 20  # of the time between two counts one part is spent on counting, at most
+SHARE = 10  # of the time between two counts one part is spent on counting, at most
 SEPARATOR = "|"
 
 
@@ -149,12 +149,15 @@ def count(cycle: Cycle) -> int:
 def _count_below(report: Report, found: dict[int, Tally]) -> Tally:
     """Add the direct subordinates of a large unit by their keys; returns the whole of it."""
     children = Report.objects.filter(parent=report)
-    large = list(children.filter(rated_count__gt=LARGE).exclude(state=State.EXCUSED))
-    rows = Report.objects.of(report.cycle_id).filter(from_path(report.path))
-    rows = rows.exclude(sight.out(report)).order_by()
+    large = children.filter(rated_count__gt=LARGE).exclude(state=State.EXCUSED)
+    large = list(large.order_by("path"))
+    places, start = Q(pk=None), report.path  # what lies between them
     for child in large:
-        rows = rows.exclude(from_path(child.path))
-    tallies = _counted(rows, report)
+        places |= Q(path__gte=start, path__lt=child.path)
+        start = successor(child.path)
+    places |= Q(path__gte=start, path__lt=successor(report.path))
+    rows = Report.objects.of(report.cycle_id).filter(places).exclude(sight.out(report))
+    tallies = _counted(rows.order_by(), report)
     for child in large:
         tallies[child.path] = _count_below(child, found)
     whole = Tally()
@@ -175,11 +178,10 @@ def _counted(rows, report: Report) -> dict[str, Tally]:
     for unit, topic, state, due_on, n in measures.annotate(n=Count("measures__number")):
         key = SEPARATOR.join((topic, state, due_on.isoformat() if due_on else ""))
         found[unit].measures[key] += n
-    first = Measure.objects.filter(report=OuterRef("pk"), state=M.OPEN, due_on__isnull=False)
-    first = Subquery(first.order_by("due_on").values("due_on")[:1])
-    late = rows.annotate(first=first).filter(first__isnull=False)
-    for unit, due_on, n in late.values_list("unit", "first").annotate(n=Count("pk")):
-        found[unit].rows[due_on.isoformat()] += n
+    late = rows.filter(measures__state=M.OPEN, measures__due_on__isnull=False)
+    late = late.values_list("unit", "pk").annotate(first=Min("measures__due_on"))
+    for unit, _, due_on in late.iterator():
+        found[unit].rows[due_on.isoformat()] += 1
     return found
 
 
