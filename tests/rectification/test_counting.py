@@ -13,6 +13,7 @@ from ratings.models import Cycle, Report
 from rectification import board, counting, services, workflow
 from rectification.models import Counting, Measure, MeasureCount
 from rectification.querysets import rows_seen
+from rectification.waiting import waiting_for
 from tests import factories
 from tests.factories import OrganizationFactory, hand_up
 from tests.rectification.test_board import (
@@ -230,6 +231,19 @@ def test_a_reminder_from_kept_numbers_says_as_of_when(reported, large):
     (reminder,) = services.remind(reported.of("county"), by=reported.county)
     moment = timezone.localtime(MeasureCount.objects.first().counted_at)
     assert f"截至{moment:%H:%M}，所属 1 个党组织有 1 条整改措施" in reminder.text
+
+
+def test_the_desk_says_the_same_from_kept_numbers(reported, monkeypatch):
+    def overdue():
+        (one,) = waiting_for(reported.county, [reported.of("county")], TODAY())
+        return one.overdue_below
+
+    assert overdue() == 1
+    monkeypatch.setattr(counting, "LARGE", 0)
+    assert overdue() == 1  # nothing is kept yet
+    counting.count_what_changed()
+    Measure.objects.update(state="closed")  # not seen by a worker yet
+    assert overdue() == 1
 
 
 def test_lists_of_numbers_need_few_queries(client, reported, large, django_assert_max_num_queries):
