@@ -6,4 +6,4 @@ class RectificationConfig(AppConfig):
     verbose_name = "整改"
 
     def ready(self):
-        from . import packs, restructuring  # noqa: F401 - register what they tell others
+        from . import counting, packs, restructuring  # noqa: F401 - register what they tell others

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from django.db.models import Count, F
 from django.db.models.functions import Substr
@@ -12,10 +12,12 @@ from ledger_site.base import sheets
 from ledger_site.base.sheets import Book, Column, Row
 from ratings.exports import unit_of
 from ratings.models import Report
-from ratings.querysets import STEP, from_path
+from ratings.querysets import STEP
 
+from . import counting
 from .choices import Grouping, Reach, Topic
 from .choices import Progression as P
+from .counting import Kept
 from .querysets import at, counts
 
 PIECE = 500
@@ -72,10 +74,11 @@ class Line:
 
 
 # From the rows, whose measures are joined once; from the measures, the rows would be twice.
-def by_unit(rows, start: Report, subordinates: list[Report], today: date) -> list[Line]:
+def by_unit(rows, start: Report, subordinates: list[Report], kept: Kept, today: date) -> list[Line]:
     """The own row of `start`, if it has measures, and direct subordinates with all below them;
-    `rows` are the reports that are seen."""
+    `rows` are the reports that are seen, without what is `kept`."""
     found = {line.pop("unit"): line for line in _by_unit(rows, start).annotate(**_counts(today))}
+    found |= {path: tally.numbers(today) for path, tally in kept.tallies.items()}
     lines = []
     own = found.get(start.path, NONE)
     if own["all"]:
@@ -89,7 +92,6 @@ def by_unit(rows, start: Report, subordinates: list[Report], today: date) -> lis
 
 def _by_unit(rows, start: Report):
     """Grouped by the path of the subordinate of `start` in which each lies, or its own."""
-    rows = rows.filter(from_path(start.path))
     return rows.annotate(unit=Substr("path", 1, len(start.path) + STEP)).values("unit")
 
 
@@ -97,8 +99,12 @@ def _counts(today: date) -> dict:
     return counts(today, "measures__")
 
 
-def by_topic(rows, today: date) -> list[Line]:
-    found = {line.pop("measures__topic"): line for line in _by_topic(rows, today)}
+def by_topic(rows, kept: Kept, today: date) -> list[Line]:
+    found = kept.by_topic(today)
+    for line in rows.values("measures__topic").annotate(**_counts(today)):
+        topic = line.pop("measures__topic")
+        if topic is not None:  # of the rows without measures
+            found[topic] = _added(found.get(topic, NONE), line)
     return [
         Line(label, found[topic], {"topic": topic or NO_TOPIC})
         for topic, label in (*Topic.choices, ("", "未分类"))
@@ -106,13 +112,16 @@ def by_topic(rows, today: date) -> list[Line]:
     ]
 
 
-def _by_topic(rows, today: date):
-    return rows.values("measures__topic").annotate(**_counts(today))
+def total(rows, kept: Kept, today: date) -> dict[str, int]:
+    """The numbers of the measures of all the rows together, and of what is kept."""
+    found = rows.aggregate(**_counts(today))
+    for tally in kept.tallies.values():
+        found = _added(found, tally.numbers(today))
+    return found
 
 
-def total(rows, today: date) -> dict[str, int]:
-    """The numbers of the measures of all the rows together."""
-    return rows.aggregate(**_counts(today))
+def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {name: one[name] + other[name] for name in NONE}
 
 
 def sum_of(lines: list[Line]) -> dict[str, int]:
@@ -143,20 +152,28 @@ class Late:
 
     measures: int
     reports: int
+    at: datetime | None = None  # as of when, where it was counted beforehand
 
 
-def late_below(rows, own: Report, today: date) -> dict[str, Late]:
-    """By path of the direct subordinate: what is overdue in it and below it."""
-    late = rows.exclude(pk=own.pk).filter(at(P.OVERDUE, today, "measures__"))
-    found = _by_unit(late, own).annotate(n=Count("measures"), m=Count("pk", distinct=True))
-    return {line["unit"]: Late(line["n"], line["m"]) for line in found}
+def late_below(rows, own: Report, subordinates, today: date) -> dict[str, Late]:
+    """By path of the direct subordinate: what is overdue in it and below it; `rows` are seen."""
+    kept = counting.kept_below(own, own, subordinates)
+    rest = kept.rest(rows, own, subordinates).exclude(pk=own.pk)
+    late = rest.filter(at(P.OVERDUE, today, "measures__"))
+    late = _by_unit(late, own).annotate(n=Count("measures"), m=Count("pk", distinct=True))
+    found = {line["unit"]: Late(line["n"], line["m"]) for line in late}
+    for path, tally in kept.tallies.items():
+        if reports := tally.late_rows(today):
+            found[path] = Late(tally.numbers(today)[P.OVERDUE], reports, kept.at)
+    return found
 
 
 def late_text(report: Report, late: Late) -> str:
     """What the reminder says."""
+    as_of = f"截至{timezone.localtime(late.at):%H:%M}，" if late.at else ""
     where = f"所属 {late.reports} 个党组织" if report.has_subordinates else ""
     return (
-        f"{report.short_name}：{where}有 {late.measures} 条整改措施已过完成日期，"
+        f"{report.short_name}：{as_of}{where}有 {late.measures} 条整改措施已过完成日期，"
         f"请尽快办理并填写进展（{report.cycle}）。"
     )
 

@@ -5,7 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ledger_site.base.models import Attachment
-from ratings.models import Report
+from ratings.models import Cycle, Report
 
 from .choices import MeasureState, Topic, WeakReason
 from .querysets import MeasureQuerySet
@@ -102,6 +102,46 @@ class Measure(models.Model):
         """Open past its day: derived from dates, never a state."""
         day = timezone.localdate()
         return self.state == MeasureState.OPEN and self.due_on is not None and self.due_on < day
+
+
+class MeasureCount(models.Model):
+    """措施计数: measures of a report and everything below it, kept for the figures of a large
+    superior; as of `counted_at`."""
+
+    report = models.OneToOneField(
+        Report,
+        models.PROTECT,
+        primary_key=True,
+        related_name="measure_count",
+        verbose_name="报送件",
+    )
+    measures = models.JSONField("措施数", default=dict)  # 类别|状态|完成日期 of the open ones → n
+    rows = models.JSONField("台账行数", default=dict)  # first day of the open ones → rows
+    counted_at = models.DateTimeField("截至")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "措施计数"
+
+    def __str__(self):
+        return str(self.report)
+
+
+class Counting(models.Model):
+    """When the measures of a cycle were last looked at for what changed, and when they are next."""
+
+    cycle = models.OneToOneField(
+        Cycle, models.PROTECT, primary_key=True, related_name="+", verbose_name="批次"
+    )
+    looked_at = models.DateTimeField("上次查看")
+    next_at = models.DateTimeField("下次查看")
+    marks = models.JSONField("已到的记录", default=dict)  # newest keys, then
+    earlier = models.JSONField("再上一次已到的记录", default=dict)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "措施计数安排"
+
+    def __str__(self):
+        return str(self.cycle)
 
 
 class HelpingUnit(models.Model):

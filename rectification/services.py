@@ -84,7 +84,8 @@ def remind(own: Report, *, by) -> list[Reminder]:
     it as far as they are seen, once a day; in closed cycles too, since measures go on."""
     if own.organization_id != by.organization_id:
         raise TransitionRefused("只能催报本级的直接下级")
-    late = board.late_below(rows_seen(by, own), own, timezone.localdate())
+    subordinates = list(Report.objects.direct(by).filter(parent=own))
+    late = board.late_below(rows_seen(by, own), own, subordinates, timezone.localdate())
     reports = Report.objects.direct(by).filter(parent=own, path__in=late)
     return leave_reminders(
         reports, Occasion.MEASURES, lambda one: board.late_text(one, late[one.path]), by=by

@@ -27,7 +27,7 @@ from ratings.views.finding import note_list, visible_cycle, visible_report
 from ratings.views.ledger import clean_path, grouped
 from ratings.workflow import act_of
 
-from . import board, following, services, weak, workflow
+from . import board, counting, following, services, weak, workflow
 from .choices import Grouping, Progression
 from .filters import (
     FigureFilters,
@@ -240,13 +240,15 @@ def figures(request, cycle):
     filters, unit = _within(FigureFilters, request, visible, own)
     start, grouping = unit or own, Grouping(filters.chosen.get("by") or Grouping.UNIT)
 
-    rows = rows_seen(post, own).filter(from_path(start.path))
+    below = visible.filter(parent=start).exclude(sight.out(own))
+    subordinates = list(below)
+    kept = counting.kept_below(start, own, subordinates)
+    rows = kept.rest(rows_seen(post, own), start, subordinates)
     if grouping == Grouping.UNIT:
-        below = visible.filter(parent=start).exclude(sight.out(own))
         page = page_of(below, request.GET, key="path", clean=clean_path)
-        lines = board.by_unit(rows, start, page.rows, today)
+        lines = board.by_unit(rows, start, page.rows, kept, today)
     elif grouping == Grouping.TOPIC:
-        page, lines = None, board.by_topic(rows, today)
+        page, lines = None, board.by_topic(rows, kept, today)
     else:
         found = Measure.objects.seen_by(post, own)
         found = found.under(unit) if unit else found
@@ -257,7 +259,7 @@ def figures(request, cycle):
     is_whole = grouping == Grouping.TOPIC or (
         grouping == Grouping.UNIT and not page.links["previous"] and not page.links["next"]
     )
-    total = board.sum_of(lines) if is_whole else board.total(rows, today)
+    total = board.sum_of(lines) if is_whole else board.total(rows, kept, today)
     context = {
         "cycle": cycle,
         "own": own,
@@ -269,6 +271,7 @@ def figures(request, cycle):
         "tiles": _tiles(total, cycle, {"unit": unit.pk} if unit else {}),
         "pages": page.links if page else None,
         "today": today,
+        "counted_at": kept.at,
     }
     return render(request, "rectification/figures.html", context)
 
@@ -326,7 +329,8 @@ def remind(request, cycle):
             else:
                 messages.info(request, "没有需要催报的单位，或者今天已经催报过；每个单位一天一次")
         return redirect("rectification:remind", cycle)
-    late = board.late_below(rows_seen(post, own), own, today)
+    subordinates = list(visible.filter(parent=own))
+    late = board.late_below(rows_seen(post, own), own, subordinates, today)
     reports = Report.objects.direct(post).filter(parent=own, path__in=late).order_by("path")
     reminded = Reminder.objects.filter(report__parent=own, occasion=Occasion.MEASURES)
     last = dict(reminded.order_by("pk").values_list("report", "on"))
@@ -356,6 +360,7 @@ def remind(request, cycle):
         "reminded_count": reports.filter(pk__in=reminded_today).count(),
         "may_remind": post.has(Role.REVIEW),
         "history": reminded.select_related("report")[:LAST_REMINDERS],
+        "counted_at": min((one.at for one in late.values() if one.at), default=None),
     }
     return render(request, "rectification/remind.html", context)
 

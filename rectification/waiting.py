@@ -4,15 +4,21 @@ whether something is overdue below it."""
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
+from operator import or_
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Q
 
 from orgs.choices import Role
-from ratings.models import Cycle, Report
+from ratings.choices import State
+from ratings.models import Report
+from ratings.querysets import below
 
+from . import counting
 from .choices import MeasureState as M
 from .choices import Progression as P
 from .models import Measure
+from .querysets import rows_seen
 
 MOST = 1000  # overdue measures below are counted so far
 CYCLES = 2  # the newest with something overdue
@@ -58,14 +64,37 @@ def waiting_for(post, reports: Iterable[Report], today: date) -> list[Waiting]:
         direct = Measure.objects.filter(report__parent__in=[w.report.pk for w in found.values()])
         for cycle, count in _by_cycle(direct.filter(state=M.CLAIMED)):
             found[cycle].claimed = count
-        overdue = Measure.objects.at(P.OVERDUE, today).filter(report__cycle=OuterRef("pk"))
-        late_in = Cycle.objects.filter(Exists(overdue), pk__in=found).values_list("pk", flat=True)
-        for pk in late_in.order_by("-year", "-round")[:CYCLES]:
-            one = found[pk]
-            late = Measure.objects.seen_by(post, one.report).exclude(report=one.report)
-            late = late.at(P.OVERDUE, today).order_by().values_list("pk")[: MOST + 1]
-            one.overdue_below = len(late)
+        asked = _with_overdue_below([one.report for one in found.values()], today)
+        for one in [one for one in found.values() if one.report.cycle_id in asked]:
+            one.overdue_below = _overdue_below(post, one.report, today)
+            if sum(bool(each.overdue_below) for each in found.values()) == CYCLES:
+                break
     return list(found.values())
+
+
+def _with_overdue_below(owns: list[Report], today: date) -> set[int]:
+    """Cycles in which something may be overdue below the unit: asked by its place in each, so that
+    the overdue ones of all other units are not looked through."""
+    found, places = set(), []
+    for own in owns:
+        if own.rated_count > counting.LARGE:
+            found.add(own.cycle_id)
+        elif own.has_subordinates:
+            places.append(Q(below(own.path, "report__"), report__cycle=own.cycle_id))
+    if not places:
+        return found
+    late = Measure.objects.at(P.OVERDUE, today).filter(reduce(or_, places)).order_by()
+    return found | set(late.values_list("report__cycle", flat=True).distinct())
+
+
+def _overdue_below(post, own: Report, today: date) -> int:
+    subordinates = list(Report.objects.filter(parent=own).exclude(state=State.EXCUSED))
+    kept = counting.kept_below(own, own, subordinates)
+    rows = kept.rest(rows_seen(post, own), own, subordinates).exclude(pk=own.pk)
+    late = Measure.objects.filter(report__in=rows.values("pk")).at(P.OVERDUE, today)
+    count = len(late.order_by().values_list("pk")[: MOST + 1])
+    count += sum(tally.numbers(today)[P.OVERDUE] for tally in kept.tallies.values())
+    return min(count, MOST + 1)
 
 
 def _by_cycle(measures):

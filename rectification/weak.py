@@ -5,15 +5,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from ledger_site.base import sheets
+from ledger_site.base.paging import Together
 from ledger_site.base.sheets import Book, Column, Row
-from ratings import sight
+from ratings import movement, sight
 from ratings.choices import Grade
 from ratings.exports import unit_of
 from ratings.models import Report, ReportMove
+from ratings.querysets import successor
+from ratings.versions import SEPARATOR
 
 from .choices import Progression as P
 from .models import Measure, WeakMark
@@ -56,21 +59,52 @@ class Weak:
         return "；".join(said)
 
 
-def rows_of(visible, own: Report, kind: str = ""):
+def rows_of(visible, own: Report, kind: str = "") -> Together:
     """The rows of the list among those that a post may see, or of one kind of them."""
-    marked = Exists(WeakMark.objects.filter(report=OuterRef("pk"), lifted_on=None))
+    among = visible.filter(is_rated=True).exclude(sight.out(own))
     settled = sight.settled(own)
+    marked = WeakMark.objects.filter(lifted_on=None).values("report")
+    better = [grade for grade in Grade if grade != Grade.POOR]
     found = {
-        POOR: Q(settled, entry__reviewed_grade=Grade.POOR),
-        MARKED: Q(marked),
-        RISEN: Q(settled, previous__entry__reviewed_grade=Grade.POOR)
-        & Q(entry__reviewed_grade__in=[grade for grade in Grade if grade != Grade.POOR]),
+        POOR: lambda: among.filter(
+            settled, _where(own, TOTALS, _is_poor), entry__reviewed_grade=Grade.POOR
+        ),
+        MARKED: lambda: among.filter(pk__in=marked),
+        RISEN: lambda: among.filter(
+            settled,
+            _where(own, MOVEMENT, _may_have_risen) if movement.is_settled(own.cycle) else Q(),
+            previous__entry__reviewed_grade=Grade.POOR,
+            entry__reviewed_grade__in=better,
+        ),
     }
-    chosen = [found[kind]] if kind else found.values()
-    scope = Q(pk=None)
-    for each in chosen:
-        scope |= each
-    return visible.filter(scope, is_rated=True).exclude(sight.out(own))
+    return Together(found[each]() for each in ([kind] if kind else found))
+
+
+# What is kept of a report that was accepted, from which it follows where nothing is to be found.
+TOTALS, MOVEMENT = "accepted_version__totals__counts", "accepted_version__movement__counts"
+
+
+def _where(own: Report, counts: str, is_hit) -> Q:
+    """The places in which such rows may lie, as far as the kept counts tell."""
+    whole = [(own.path, successor(own.path))]
+    ranges = movement.narrowed(own, whole, counts, is_hit)
+    if ranges == whole:
+        return Q()
+    found = Q(pk=None)
+    for start, end in ranges:
+        found |= Q(path__gte=start, path__lt=end)
+    return found
+
+
+def _is_poor(key: str) -> bool:
+    """Of 领域|申报|审核|目标."""
+    return key.split(SEPARATOR)[2] == Grade.POOR
+
+
+def _may_have_risen(key: str) -> bool:
+    """Of what movement counts; a row that it does not compare may have been 较差 all the same."""
+    row = movement.Row(*key.split(SEPARATOR))
+    return row.now != Grade.POOR and (bool(row.reason) or row.before == Grade.POOR)
 
 
 def described(reports: Iterable[Report], post) -> Iterator[Weak]:

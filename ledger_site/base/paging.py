@@ -84,6 +84,37 @@ def page_of(
     return Page(found, links)
 
 
+class Together:
+    """Rows of any of several querysets of one model, each once, as `page_of` takes rows.
+
+    Each is asked by its own index for the few rows of a page; one condition with OR walks them all.
+    """
+
+    def __init__(self, querysets):
+        self.querysets, self.key = list(querysets), "pk"
+
+    def filter(self, *conditions, **values) -> "Together":
+        return Together(each.filter(*conditions, **values) for each in self.querysets)
+
+    def none(self) -> "Together":
+        return Together([])
+
+    def select_related(self, *names) -> "Together":
+        return Together(each.select_related(*names) for each in self.querysets)
+
+    def order_by(self, key: str) -> "Together":
+        ordered = Together(each.order_by(key) for each in self.querysets)
+        ordered.key = key
+        return ordered
+
+    def __getitem__(self, piece: slice) -> list:
+        """The first rows; `piece` has an end alone."""
+        found = {row.pk: row for each in self.querysets for row in each[: piece.stop]}
+        name = self.key.lstrip("-")
+        rows = sorted(found.values(), key=lambda row: getattr(row, name))
+        return (rows[::-1] if self.key.startswith("-") else rows)[: piece.stop]
+
+
 def newest_first(rows, params, *, size: int = SIZE) -> Page:
     """A page of rows that have a moment `at`, the newest first; its link leads on to older ones.
 

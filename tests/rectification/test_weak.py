@@ -1,6 +1,7 @@
 """软弱涣散: who is on the list and why, and the superior's word beside the grade."""
 
 import io
+import random
 from datetime import date
 
 import pytest
@@ -10,12 +11,13 @@ from openpyxl import load_workbook
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
+from ratings import movement
 from ratings.choices import CycleState, Grade
-from ratings.models import Cycle, LedgerEntry
+from ratings.models import Cycle, LedgerEntry, Report
 from rectification import services, weak
 from rectification.models import Measure, WeakMark
 from tests import factories
-from tests.factories import accept, appoint, fill, hand_up, submit
+from tests.factories import OrganizationFactory, accept, appoint, fill, hand_up, submit
 
 pytestmark = pytest.mark.django_db
 REASONS = {"reasons": ["secretary", "leadership"], "note": "书记长期外出"}
@@ -127,7 +129,7 @@ def test_queries_do_not_grow_with_the_rows(client, line, django_assert_max_num_q
         hand_up(line.of(name))
         graded(line.of(name), Grade.POOR)
     client.force_login(line.township.user)
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(24):
         client.get(reverse("rectification:weak", args=[line.cycle]))
 
 
@@ -146,3 +148,72 @@ def test_the_list_says_how_many_measures_are_closed_and_what_was_marked(client, 
     (row,) = [r for r in book["软弱涣散"].iter_rows(values_only=True) if isinstance(r[0], int)]
     assert row[11:13] == ("已审核", "已销号 1/2")
     assert row[10].endswith("书记长期外出")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_nothing_can_be_is_not_looked_and_nothing_is_missed(line, monkeypatch, seed):
+    chance = random.Random(seed)
+    for place in ("township", "county"):
+        for number in range(4):
+            code = f"{place[0]}{number}"
+            OrganizationFactory(code=code, parent=line.units[place])
+    grades = list(Grade)
+
+    def play(cycle):
+        for report in Report.objects.filter(cycle=cycle, is_rated=True):
+            grade = chance.choice([grades[0], grades[0], grades[3]])
+            report.refresh_from_db()
+            day = {"deadline_text": f"{cycle.year}年底", "due_on": date(cycle.year, 12, 31)}
+            fill(report, declared_grade=grade, proposed_target=grade.next, **day)
+            accept(submit(report), grade=grade)
+        for who in ("township", "county")[: chance.choice([2, 1, 0]) if cycle.year == 2013 else 2]:
+            accept(submit(factories.report_of(line.units[who], cycle)))
+
+    cycle = factories.open_cycle(2012, 2)
+    play(cycle)
+    Cycle.objects.filter(pk=cycle.pk).update(state=CycleState.CLOSED)
+    later = factories.open_cycle(2013, previous=Cycle.objects.get(pk=cycle.pk))
+    play(later)
+    services.mark_weak(
+        factories.report_of(line.units["township"].get_children()[0], later),
+        **REASONS,
+        by=line.township,
+    )
+    own = {
+        who: factories.report_of(line.units[who], later)
+        for who in ("township", "county", "province")
+    }
+
+    def found():
+        return {
+            (who, kind): [
+                row.code
+                for row in weak.rows_of(
+                    Report.objects.visible_in(later, getattr(line, who)), report, kind
+                ).order_by("path")[:50]
+            ]
+            for who, report in own.items()
+            for kind in ("", *weak.KINDS)
+        }
+
+    everywhere = found()
+    monkeypatch.setattr(movement, "WORTH", 0)
+    monkeypatch.setattr(movement, "RARE", 1)
+
+    assert found() == everywhere
+    assert any(everywhere.values())
+
+
+def test_a_row_listed_for_two_reasons_is_listed_once_on_its_page(client, line):
+    for name in ("branch", "sibling"):
+        hand_up(line.of(name))
+        graded(line.of(name), Grade.POOR)
+    services.mark_weak(line.of("branch"), **REASONS, by=line.township)
+    client.force_login(line.township.user)
+
+    assert [code for code, _ in listed(client, line)] == ["B1", "B2"]
+    assert [code for code, _ in listed(client, line, page="last")] == ["B1", "B2"]
+    first = line.of("branch").path
+    assert [code for code, _ in listed(client, line, after=first)] == ["B2"]
+    second = line.of("sibling").path
+    assert [code for code, _ in listed(client, line, before=second)] == ["B1", "B2"]
