@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from ledger_site.base import sheets
-from ledger_site.base.choices import EXPORT, LOOK_LIST, PRINT, Result
+from ledger_site.base.choices import EXPORT, EXPORT_PACK, LOOK_LIST, PRINT, Result
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.sheets import Book, Column, Row
 from orgs.choices import Role
@@ -146,7 +146,7 @@ def looks_at(report: Report, post):
     )
     keys = list(above.values_list("pk", flat=True))
     events = AuditEvent.objects.of("report", report.pk, *keys).looks().done()
-    own = Q(object_id=report.pk) | Q(action__in=(LOOK_LIST, EXPORT, PRINT))
+    own = Q(object_id=report.pk) | Q(action__in=(LOOK_LIST, EXPORT, EXPORT_PACK, PRINT))
     return events.filter(own).exclude(unit_id=report.organization_id)
 
 

@@ -12,7 +12,7 @@ from .. import comparing, parsers, sight, versions
 from ..models import Report
 from ..summary import Figures
 from . import showing
-from .finding import note_look
+from .finding import note_comparison, note_look
 
 LONGEST_ASKED = 100  # characters of a code or digest, spaces among them
 LONGEST_PLACE = 200  # characters of a place in a comparison
@@ -150,6 +150,7 @@ def compare(request, pk):
     after = request.GET.get("after", "")[:LONGEST_PLACE]
     if chosen:
         pair = [by_number[number] for number in chosen]
+        note_comparison(request, report)
         if all(map(versions.is_sound, pair)):
             is_deep = all(versions.proves_below(one, post) for one in pair)
             found = comparing.compare(*pair, is_deep=is_deep, after=after)
@@ -201,6 +202,7 @@ def _asked(request, name: str) -> str:
 def proof(request, pk, number):
     """核验: a version, the versions that it lists, and the way down to one organization."""
     report, version = _readable(request, pk, number)
+    note_look(request, report)
     is_sound = versions.is_sound(version)
     may_descend = versions.proves_below(version, request.post)
     asked = _asked(request, "code")
@@ -209,6 +211,8 @@ def proof(request, pk, number):
         fault = "这一版已退回，没有审核通过，所含的下级版本不能查看"
     elif asked and is_sound:
         steps, fault, row = _way(report, version, asked)
+        if row:
+            note_look(request, steps[-1]["step"].report)
     elif is_sound and may_descend:
         listed = _proved(report, version)
     return render(
