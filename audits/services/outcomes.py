@@ -81,6 +81,8 @@ def request_correction(
     check = locked_check(check)
     check_is_checkers(check.report, by)
     check_has_begun(check)
+    if any(row.spot_check_id != check.pk for row in rows):
+        raise TransitionRefused("只能更正本次抽查抽中的台账行")
     order = services.open_correction(
         issuer=check.report,
         rows=[row.report for row in rows],
