@@ -149,6 +149,10 @@ class Finding(models.Model):
     def __str__(self):
         return f"{self.row} {self.item}：{self.get_verdict_display()}"
 
+    @property
+    def said(self) -> str:
+        return self.get_verdict_display() + (f"（{self.text}）" if self.text else "")
+
 
 class FindingFile(Attachment):
     row = models.ForeignKey(

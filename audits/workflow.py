@@ -136,7 +136,7 @@ def act_on_remedy(
     RemedyFile.objects.bulk_create(RemedyFile(entry=entry, **one) for one in stored)
     about = {"remedy": remedy.number, "files": [one["digest"] for one in stored]}
     if due_on != remedy.due_on:
-        about["due_on"] = [remedy.due_on.isoformat(), due_on.isoformat()]
+        about["reply_by"] = [remedy.due_on.isoformat(), due_on.isoformat()]
     act = act_of(remedy.row.report, text.strip(), **about)
     trail.record(f"{action}_remedy", f"整改通知{move.label}", [act], by=by)
     return entry

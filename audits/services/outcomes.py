@@ -63,7 +63,7 @@ def issue_remedy(row: SampleRow, *, number: str, text: str, due_on: date | None,
     RemedyEntry.objects.create(
         remedy=remedy, label=ISSUED, person_name=by.person_name, unit_name=by.unit_name
     )
-    about = {"remedy": remedy.number, "to": remedy.addressee.name, "due_on": due_on.isoformat()}
+    about = {"remedy": remedy.number, "to": remedy.addressee.name, "reply_by": due_on.isoformat()}
     trail.record("issue_remedy", ISSUED, [act_of(row.report, text.strip(), **about)], by=by)
     return remedy
 

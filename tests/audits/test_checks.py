@@ -344,7 +344,7 @@ def test_findings_change_no_row(reported):
     assert Finding.objects.get(item="真实").verdict == "bad"
     assert (line.of("branch").token, versions.row_content(line.of("branch").entry)) == before
     event = AuditEvent.objects.get(action="find")
-    assert event.data["changes"]["真实"] == [None, ["bad", "流动党员数与名册不符"]]
+    assert event.data["changes"]["真实"] == [None, "不符合（流动党员数与名册不符）"]
 
 
 @pytest.mark.parametrize(
@@ -523,7 +523,7 @@ def test_a_notice_is_extended_by_the_checker_with_a_reason_and_a_later_day(notic
     assert (remedy.due_on, remedy.state) == (later, "issued")
     assert [(one.label, one.due_on) for one in remedy.entries.all()][1:] == [("延期", later)]
     event = AuditEvent.objects.get(action="extend_remedy")
-    assert event.data["due_on"] == [TODAY().isoformat(), later.isoformat()]
+    assert event.data["reply_by"] == [TODAY().isoformat(), later.isoformat()]
     for day in (None, later, TODAY()):
         with pytest.raises(TransitionRefused, match="延期至哪一天"):
             do(EXTEND, line.remedy, line.province, "再延", due_on=day)

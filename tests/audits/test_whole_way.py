@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from audits import trail
 from audits.models import Look, Remedy, SpotCheck
 from ledger_site import upkeep
 from ledger_site.base import sealing
@@ -140,6 +141,9 @@ def test_the_whole_way_by_the_pages(client, final):
     assert Look.objects.count() >= 1
     sealing.seal()
     assert upkeep.faults_of_all() == []
+    for event in AuditEvent.objects.all():  # in words, for whoever audits
+        labels = {one["label"] for one in trail.details(event)} - {"SHA-256"}
+        assert not [label for label in labels if label.isascii()], event
     told = set(AuditEvent.objects.filter(result="done").values_list("action", flat=True))
     assert told >= {"draw", "start_check", "look", "find", "issue_remedy", "correct", "edit"}
     assert told >= {"submit", "accept", "reply_remedy", "verify_remedy", "close_check"}
