@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from openpyxl import load_workbook
 
-from audits import summary, workflow
+from audits import drawing, summary, workflow
 from audits.choices import CheckState, Method
 from audits.models import (
     Finding,
@@ -207,6 +207,26 @@ def test_a_closed_cycle_is_checked_too(line):
     opening.close_cycle(line.cycle, by=line.province)
     check = started(line, "province")
     assert checks.look(row_of(check), by=line.province).values["member_count"] == 75
+
+
+def test_what_changes_between_the_frame_and_the_draw_leaves_a_sample_that_is_redrawn(
+    line, monkeypatch
+):
+    """The frame is that of its moment: what became 免报 meanwhile is in it, and shows nothing."""
+    new_seed = drawing.new_seed
+
+    def meanwhile():
+        moves.move("excuse", line.of("sibling"), by=line.township, reason="撤并")
+        return new_seed()
+
+    monkeypatch.setattr(drawing, "new_seed", meanwhile)
+    check = draw(line, method=Method.RANDOM, size=2)
+
+    assert check.frame_text == "B1\t\nB2\t"
+    assert checks.redraw(check).is_same
+    act(START, check, line.county)
+    opened = checks.look(row_of(check, "B2"), by=line.county)
+    assert (opened.values, opened.mark) == (None, "免报：撤并")
 
 
 def test_queries_of_a_drawing_do_not_grow(line, django_assert_max_num_queries):
