@@ -6,4 +6,4 @@ class AuditsConfig(AppConfig):
     verbose_name = "抽查与留痕"
 
     def ready(self):
-        from . import jobs  # noqa: F401 - registers the kinds of background work
+        from . import jobs, packs  # noqa: F401 - register kinds of work, and tables of packs

@@ -101,15 +101,32 @@ class RemedyForm(_Form):
     due_on = forms.DateField(label="答复期限", widget=DAY)
 
 
-class CorrectionForm(_Form):
+class OrderForm(_Form):
+    """更正通知: what may be changed, and why."""
+
     number = forms.CharField(label="文号", max_length=60, help_text="如“蓝组函〔2012〕9号”")
     reason = Text(label="理由")
-    rows = forms.MultipleChoiceField(label="需要更正的台账行", widget=forms.CheckboxSelectMultiple)
     fields_named = forms.MultipleChoiceField(
         label="可以更正的栏目",
         choices=[(name, FIELDS[name].label) for name in REPORTED_NAMES],
         widget=forms.CheckboxSelectMultiple,
     )
+
+    @property
+    def asked(self) -> dict:
+        """What a valid form says of the order, but for its rows."""
+        values = self.cleaned_data
+        return {
+            "number": values["number"],
+            "reason": values["reason"],
+            "fields": values["fields_named"],
+        }
+
+
+class CorrectionForm(OrderForm):
+    """An order for rows of a check."""
+
+    rows = forms.MultipleChoiceField(label="需要更正的台账行", widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, *args, rows, **kwargs):
         super().__init__(*args, **kwargs)

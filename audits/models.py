@@ -149,6 +149,10 @@ class Finding(models.Model):
     def __str__(self):
         return f"{self.row} {self.item}：{self.get_verdict_display()}"
 
+    @property
+    def said(self) -> str:
+        return self.get_verdict_display() + (f"（{self.text}）" if self.text else "")
+
 
 class FindingFile(Attachment):
     row = models.ForeignKey(
@@ -229,6 +233,7 @@ class RemedyEntry(models.Model):
     )
     label = models.CharField("操作名称", max_length=20)
     text = models.TextField("内容", blank=True)
+    due_on = models.DateField("答复期限改为", null=True)
     at = models.DateTimeField("时间", auto_now_add=True)
     person_name = models.CharField("人员姓名", max_length=60)
     unit_name = models.CharField("单位", max_length=120)

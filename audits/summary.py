@@ -168,10 +168,7 @@ def write(check: SpotCheck, post, stream) -> int:
 def _list(rows: Iterable[SampleRow]) -> Iterator[Row]:
     labels = dict(Grade.choices)
     for row in rows:
-        said = [
-            f"{one.item}：{one.get_verdict_display()}" + (f"（{one.text}）" if one.text else "")
-            for one in row.findings.all()
-        ]
+        said = [f"{one.item}：{one.said}" for one in row.findings.all()]
         yield Row(
             [
                 row.number,

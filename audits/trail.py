@@ -7,17 +7,19 @@ from django.db.models import Q
 from django.utils import timezone
 
 from ledger_site.base import sheets
-from ledger_site.base.choices import EXPORT, LOOK_LIST, PRINT, Result
+from ledger_site.base.choices import EXPORT, EXPORT_PACK, LOOK_LIST, PRINT, Result
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.sheets import Book, Column, Row
 from orgs.choices import Role
 from orgs.models import Organization, User
 from orgs.posts import SYSTEM
 from orgs.querysets import FEW
+from ratings.choices import Grade, State
 from ratings.columns import FIELDS
 from ratings.models import Report
 from ratings.querysets import ancestors
 
+from .choices import Method
 from .filters import TrailFilters
 
 MOST = 500_000  # events of a workbook
@@ -27,13 +29,18 @@ TITLE = "操作留痕"
 NAMES = {
     "applied": "写入",
     "below_due_on": "下级上报截止日",
+    "category": "领域类别",
+    "check": "抽查编号",
+    "closes": "原组织撤销",
+    "code": "代码",
     "count": "数量",
     "days": "天数",
     "decided": "审核",
     "decision": "审核结果",
     "digest": "SHA-256",
     "document": "文号",
-    "check": "抽查",
+    "ended": "终止的任职",
+    "errors": "错误",
     "events": "条数",
     "explanations": "情况说明",
     "faults": "问题",
@@ -41,35 +48,61 @@ NAMES = {
     "file": "文件",
     "files": "附件",
     "filters": "筛选条件",
+    "first": "起始批号",
     "form": "表格",
+    "frame": "抽样框校验码",
     "full_name": "姓名",
+    "head": "最后一批的校验码",
     "is_deep": "各级下级",
+    "is_rated": "纳入定级",
     "is_reviewed": "同时审核",
+    "items": "检查内容",
+    "kind": "类型",
+    "last": "截止批号",
+    "made": "新设立",
     "mark": "标记",
     "measure": "措施",
     "measures": "措施",
+    "method": "抽取方式",
+    "moved": "变更上级的",
     "name": "名称",
+    "named": "指出的问题",
     "new": "现上级",
     "number": "第几版（稿）",
+    "objection": "异议序号",
     "old": "原上级",
+    "opinion_grade": "抽查意见定级类别",
     "order": "更正文号",
     "organization": "党组织",
     "page": "页面",
     "params": "参数",
+    "parent": "上级",
+    "parent_name": "上级名称",
+    "parts": "涉及的党组织",
+    "practice": "典型做法编号",
     "prefilled": "带出的栏目",
+    "publicity": "公示编号",
     "reasons": "原因",
+    "remedy": "整改通知文号",
+    "reply_by": "答复期限",
     "reports": "报送件",
-    "rows": "行数",
     "row": "表格的行",
+    "rows": "行数",
     "seals": "批数",
+    "seed": "随机种子",
     "short_name": "简称",
     "started_on": "开始日期",
+    "state": "状态",
     "text": "正文",
     "title": "标题",
+    "to": "收件单位",
     "unread": "不能识别的文字",
     "until": "延期至",
+    "username": "用户名",
     "written": "写入",
 }
+# Whose values are codes.
+CODED = {"method": Method, "opinion_grade": Grade, "state": State}
 # All that is done, by action: walks the index from one action to the next, since a DISTINCT would
 # read every event.
 _ACTIONS = """
@@ -154,7 +187,7 @@ def looks_at(report: Report, post):
     )
     keys = list(above.values_list("pk", flat=True))
     events = AuditEvent.objects.of("report", report.pk, *keys).looks().done()
-    own = Q(object_id=report.pk) | Q(action__in=(LOOK_LIST, EXPORT, PRINT))
+    own = Q(object_id=report.pk) | Q(action__in=(LOOK_LIST, EXPORT, EXPORT_PACK, PRINT))
     return events.filter(own).exclude(unit_id=report.organization_id)
 
 
@@ -181,6 +214,8 @@ def _shown(name: str, value) -> str:
         return "是" if value else "否"
     if isinstance(value, str) and name in FIELDS and FIELDS[name].choices:
         return FIELDS[name].labels.get(value, value)
+    if isinstance(value, str) and name in CODED:
+        return dict(CODED[name].choices).get(value, value)
     if isinstance(value, list):
         return "、".join(_shown("", one) for one in value)
     if isinstance(value, dict):

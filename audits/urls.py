@@ -23,6 +23,7 @@ urlpatterns = [
     path("corrections/<int:pk>/", outcomes.correction, name="correction"),
     path("<cycle:cycle>/practices/", outcomes.practices, name="practices"),
     path("practices/<int:pk>/", outcomes.practice, name="practice"),
+    path("report/<int:pk>/correction/", outcomes.correct_row, name="correct_row"),
     path("report/<int:pk>/practice/", outcomes.find_practice, name="find_practice"),
     path("trail/", trail.search, name="trail"),
     path("trail/<int:pk>/", trail.event, name="event"),

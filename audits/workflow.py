@@ -1,5 +1,6 @@
 """How a check goes: 未开始 → 抽查中 → 已结束, or 已作废; a notice: 待答复 → 待核实 → 已办结."""
 
+from datetime import date
 from enum import Enum
 
 from django.db.models import F
@@ -15,7 +16,8 @@ from .choices import RemedyState as R
 from .models import Remedy, RemedyEntry, RemedyFile, SpotCheck
 
 START, CLOSE, DROP = "start", "close", "drop"
-REPLY, VERIFY, SEND_BACK = "reply", "verify", "send_back"
+REPLY, VERIFY, SEND_BACK, EXTEND = "reply", "verify", "send_back", "extend"
+TAKE_A_DAY = (EXTEND, SEND_BACK)
 MOST_FILES = 10  # of one entry
 STALE = "内容已变更，请重新查看后再办理"
 
@@ -42,6 +44,7 @@ REMEDY_TRANSITIONS = {
     REPLY: Transition("答复", {R.ISSUED}, R.REPLIED, Actor.ADDRESSEE, needs_reason=True),
     VERIFY: Transition("核实办结", {R.REPLIED}, R.CLOSED, Actor.CHECKER),
     SEND_BACK: Transition("退回整改", {R.REPLIED}, R.ISSUED, Actor.CHECKER, needs_reason=True),
+    EXTEND: Transition("延期", {R.ISSUED}, R.ISSUED, Actor.CHECKER, needs_reason=True),
 }
 # Reports have moves of the same names: the trail tells them apart.
 CHECK_EVENTS = {
@@ -103,9 +106,17 @@ def act_of_check(check: SpotCheck, reason: str = "", **data) -> trail.Act:
 
 @trail.service(REMEDY_EVENTS)
 def act_on_remedy(
-    action: str, remedy: Remedy, *, text: str = "", files=(), token: int, by
+    action: str,
+    remedy: Remedy,
+    *,
+    text: str = "",
+    due_on: date | None = None,
+    files=(),
+    token: int,
+    by,
 ) -> RemedyEntry:
-    """Reply to a notice, verify and close it, or send it back; with its entry."""
+    """Reply to a notice, verify and close it, send it back, or give it until another day; with its
+    entry. Sent back it has its day anew where one is given."""
     held = Remedy.objects.select_for_update(no_key=True, of=("self",))
     remedy = held.select_related("addressee", "row__spot_check__report", "row__report__cycle").get(
         pk=remedy.pk
@@ -115,24 +126,38 @@ def act_on_remedy(
     workflow.check_reason(move, text)
     if action != REPLY and by.is_held_at(remedy.addressee.organization_id):
         raise TransitionRefused(f"在“{remedy.addressee.name}”任职的人员不能{move.label}")
+    due_on = _new_day(action, remedy, due_on)
     stored = kept(files, by)
     closed_at = timezone.now() if action == VERIFY else None
     state = move.target_of(remedy)
     Remedy.objects.filter(pk=remedy.pk).update(
-        state=state, closed_at=closed_at, token=F("token") + 1
+        state=state, due_on=due_on, closed_at=closed_at, token=F("token") + 1
     )
     entry = RemedyEntry.objects.create(
         remedy=remedy,
         label=move.label,
         text=text.strip(),
+        due_on=due_on if due_on != remedy.due_on else None,
         person_name=by.person_name,
         unit_name=by.unit_name,
     )
     RemedyFile.objects.bulk_create(RemedyFile(entry=entry, **one) for one in stored)
     about = {"remedy": remedy.number, "files": [one["digest"] for one in stored]}
+    if due_on != remedy.due_on:
+        about["reply_by"] = [remedy.due_on.isoformat(), due_on.isoformat()]
     act = act_of(remedy.row.report, text.strip(), **about)
     trail.record(*REMEDY_EVENTS[action], [act], by=by)
     return entry
+
+
+def _new_day(action: str, remedy: Remedy, day: date | None) -> date:
+    """The last day of a notice behind an act; extending gives another, sending back may."""
+    earliest = max(remedy.due_on, timezone.localdate())
+    if action == EXTEND and (day is None or day <= earliest):
+        raise TransitionRefused("请填写延期至哪一天，应晚于今天和原来的答复期限")
+    if action == SEND_BACK and day is not None and day < timezone.localdate():
+        raise TransitionRefused("新的答复期限不能早于今天")
+    return day if action in TAKE_A_DAY and day else remedy.due_on
 
 
 def kept(files, by) -> list[dict]:

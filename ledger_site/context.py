@@ -39,6 +39,7 @@ NAVIGATION = (
                 "result",
                 "row",
                 "request_correction",
+                "correct_row",
                 "remedies",
                 "remedy",
                 "corrections",

@@ -2,15 +2,16 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from django.db import transaction
 
+from ledger_site.base import trail
 from ledger_site.base.db import retried, snapshot
-from ledger_site.base.reading import Row, Unreadable, read
+from ledger_site.base.reading import Row, Unreadable, digest_of, read
 from ledger_site.base.trail import WithoutUnit
 
 from . import changes, tree
@@ -60,16 +61,25 @@ def import_organizations(path: Path, *, by=None) -> tree.Loaded:
     file at once.
     """
     try:
-        return load_rows(read(path)[0].rows, by=by or WithoutUnit())
+        rows = read(path)[0].rows
+        file = {"file": path.name, "digest": digest_of(path)}
+        return load_rows(rows, by=by or WithoutUnit(), file=file)
     except Unreadable as error:
         raise Rejected([str(error)]) from None
 
 
-def load_rows(rows: Iterable[Row], *, by, within=None, records_each: bool = False) -> tree.Loaded:
+def load_rows(
+    rows: Iterable[Row],
+    *,
+    by,
+    within=None,
+    records_each: bool = False,
+    file: Mapping[str, str] | None = None,
+) -> tree.Loaded:
     """Load the rows of a table, its head first. Raises `Rejected` as `import_organizations`.
 
     `within`: a post beyond whose own unit and subtree nothing is touched or named. `records_each`
-    as `tree.load` takes it.
+    as `tree.load` takes it. `file`: what the trail says of the file they come from.
     """
     lines, errors = _read(iter(rows))
     specs = _parse(lines, errors)
@@ -79,16 +89,20 @@ def load_rows(rows: Iterable[Row], *, by, within=None, records_each: bool = Fals
     if errors:
         raise Rejected(errors)
     try:
-        return _load(specs, by, records_each)
+        return _load(specs, by, records_each, file)
     except tree.StructureError as error:
         raise Rejected([str(error)]) from None
 
 
 @retried
 @transaction.atomic
-def _load(specs: list[tree.Line], by, records_each: bool) -> tree.Loaded:
+def _load(specs: list[tree.Line], by, records_each: bool, file) -> tree.Loaded:
     loaded = tree.load(specs, by=by, records_each=records_each)
     changes.note_loaded(loaded.outcomes, by=by)
+    if file:
+        act = trail.Act("organization", None, "", file["file"], data=dict(file))
+        act.data["rows"] = len(specs)
+        trail.record("import", "导入党组织文件", [act], by=by)
     return loaded
 
 

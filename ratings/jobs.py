@@ -5,7 +5,7 @@ from functools import partial
 from django.utils import timezone
 
 from ledger_site.base import trail
-from ledger_site.base.choices import EXPORT
+from ledger_site.base.choices import EXPORT, EXPORT_PACK
 from ledger_site.base.workflow import TransitionRefused
 from ledger_site.jobs.services import keeps_house, runs, start
 from orgs.choices import Role
@@ -69,7 +69,7 @@ def _pack(params, post, stream, watch) -> str:
     digests = {file.name: file.digest for file in files}
     rows = sum(file.row_count or 0 for file in files)
     act = act_of(report, file=name, files=digests, rows=rows)
-    watch.at_end(partial(trail.record, "export_pack", "生成检查资料包", [act], by=post))
+    watch.at_end(partial(trail.record, EXPORT_PACK, "生成检查资料包", [act], by=post))
     return name
 
 

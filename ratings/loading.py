@@ -24,7 +24,7 @@ from ledger_site.base import trail
 from ledger_site.base.db import analyzed, copy_rows, retried
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.readers.table import letter
-from ledger_site.base.reading import Limits, Sheet, Unreadable, read
+from ledger_site.base.reading import Limits, Sheet, Unreadable, digest_of, read
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from orgs.posts import Post, system_post
@@ -793,6 +793,10 @@ class _Import:
                 self.named = cursor.fetchall()
             cursor.execute("DROP TABLE staged")
         written = sum(self.loading.counts.values())
+        if not self.upload:  # an upload tells of its file itself
+            said = {"file": self.file_name, "digest": digest_of(self.path), "rows": written}
+            act = workflow.act_of(self.under, **said)
+            trail.record("import", "导入台账文件", [act], by=self.by)
         analyzed(LedgerEntry, Report, AuditEvent, rows=written)
 
     def decide(self) -> None:

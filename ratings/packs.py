@@ -20,7 +20,7 @@ from ledger_site.base.packing import MANIFEST, MOST_BYTES, Pack, Packed, TooMuch
 from ledger_site.base.progress import Tell, untold
 from ledger_site.base.workflow import TransitionRefused
 
-from . import exports, sight
+from . import exports, scoring, sight
 from .choices import Form, Grade, State
 from .columns import FIELDS
 from .models import Reminder, Report, ReportMove, ReportVersion
@@ -79,7 +79,7 @@ def write(report: Report, post, stream, tell: Tell = untold) -> list[Packed]:
             reports = (
                 Report.objects.visible_in(report.cycle_id, post)
                 .filter(from_path(report.path))
-                .select_related("cycle", "parent", "category", "entry")
+                .select_related("cycle__score_sheet", "parent", "category", "entry__score")
                 .order_by("path")
             )
             total = reports.count()
@@ -260,6 +260,26 @@ def _reminders(reports, post) -> Rows:
             reminder.text,
             reminder.person_name,
             reminder.unit_name,
+        )
+
+
+@contributes("评分", "加权得分", "对应等次", "征求意见人数", "满意人数", "形成过程", "缺少", "提示")
+def _scores(reports, post) -> Rows:
+    for report in reports:
+        found = scoring.seen(report, post) if report.is_rated else None
+        if found is None or found.score is None:
+            continue
+        proposal = found.proposal
+        yield (
+            report.code,
+            report.name,
+            "" if proposal.value is None else scoring.number(proposal.value),
+            proposal.grade.label if proposal.grade else "",
+            found.score.asked_count,
+            found.score.satisfied_count,
+            "；".join(proposal.steps),
+            "、".join(proposal.missing),
+            "；".join(proposal.hints),
         )
 
 

@@ -197,6 +197,17 @@ def save_rows(changes: Iterable[RowChange], *, by) -> Saved:
 # ---------------------------------------------------------------- corrections
 
 
+def may_ask_correction(report: Report, post) -> bool:
+    """Whether a correction of this row alone could be asked for now; `open_correction` has the
+    rules for all that is on the way."""
+    if not report.is_rated or report.state != State.ACCEPTED or report.order_id:
+        return False
+    if report.organization_id == post.organization_id or not post.has(Role.REVIEW):
+        return False
+    own = Report.objects.own(post).of(report.cycle_id).select_related("cycle").first()
+    return bool(own and own.cycle.is_open and own.is_open and report.path.startswith(own.path))
+
+
 @trail.service("更正")
 def open_correction(
     *,

@@ -276,6 +276,7 @@ def addresses():
         ("audits:frame", ("spot_check",), "GET", frozenset({"county"})),
         ("audits:result", ("spot_check",), "GET", frozenset({"county"})),
         ("audits:request_correction", ("spot_check",), "GET POST", frozenset({"county"})),
+        ("audits:correct_row", row, "GET POST", frozenset({"township", "county"})),
         ("audits:row", ("spot_check", "drawn"), "GET", ROW),
         ("audits:row", ("spot_check", "drawn"), "POST", frozenset({"county"})),
         ("audits:finding_file", ("finding_file",), "GET", frozenset({"county"})),

@@ -96,6 +96,52 @@ def test_nothing_is_replaced_unless_it_is_said(saved):
     done(environment, "restore", file, "--replace")
 
 
+GUARDED = """
+import django; django.setup()
+from django.db import DatabaseError, transaction
+from ledger_site.base import guards
+from ledger_site.base.models import AuditEvent, AuditSeal
+assert guards.missing() == []
+assert AuditSeal.objects.exists()
+for rows in (AuditEvent.objects.all(), AuditSeal.objects.all()):
+    try:
+        with transaction.atomic():
+            rows.delete()
+    except DatabaseError:
+        continue
+    raise SystemExit("deleted")
+"""
+SEAL = """
+import django; django.setup()
+from ledger_site.base import sealing
+sealing.seal()
+"""
+
+
+def test_a_trail_that_is_sealed_and_guarded_is_replaced_and_guarded_again(saved, tmp_path):
+    """The triggers refuse whoever deletes events; bringing back a backup is no such thing."""
+    *_, environment = saved
+    file = tmp_path / "sealed.tar"
+    code = {**environment, "DJANGO_SETTINGS_MODULE": "ledger_site.settings"}
+
+    def python(text):
+        words = [sys.executable, "-c", text]
+        found = subprocess.run(
+            words, cwd=settings.BASE_DIR, env=code, capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stderr
+
+    python(SEAL)
+    done(environment, "backup", file)
+    done(environment, "verify")  # later than the backup: an event and soon a seal
+    python(SEAL)
+
+    done(environment, "restore", file, "--replace")
+
+    python(GUARDED)
+    assert json.loads(done(environment, "verify", "--json"))["outcome"] == "sound"
+
+
 @pytest.fixture
 def target(db, settings, tmp_path, monkeypatch):
     """The database of the tests as the one to restore into: nothing may get as far as writing."""

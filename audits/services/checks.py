@@ -368,7 +368,7 @@ def save_findings(row: SampleRow, found: Found, *, files=(), token: int, by) -> 
     if found.opinion_grade and grade and found.opinion_grade != grade and not opinion:
         raise TransitionRefused("抽查意见与审核等次不同，请写明理由")
     stored = kept(files, by)
-    old = {one.item: [one.verdict, one.text] for one in before.values()}
+    old = {one.item: one.said for one in before.values()}
     for one in written:
         one.row = row
     Finding.objects.bulk_create(
@@ -387,9 +387,7 @@ def save_findings(row: SampleRow, found: Found, *, files=(), token: int, by) -> 
     )
     FindingFile.objects.bulk_create(FindingFile(row=row, **one) for one in stored)
     changes = {
-        one.item: [old.get(one.item), [one.verdict, one.text]]
-        for one in written
-        if old.get(one.item) != [one.verdict, one.text]
+        one.item: [old.get(one.item), one.said] for one in written if old.get(one.item) != one.said
     }
     if row.opinion_grade != found.opinion_grade:
         changes["opinion_grade"] = [row.opinion_grade, found.opinion_grade]

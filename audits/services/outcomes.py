@@ -65,7 +65,7 @@ def issue_remedy(row: SampleRow, *, number: str, text: str, due_on: date | None,
     RemedyEntry.objects.create(
         remedy=remedy, label=ISSUED, person_name=by.person_name, unit_name=by.unit_name
     )
-    about = {"remedy": remedy.number, "to": remedy.addressee.name, "due_on": due_on.isoformat()}
+    about = {"remedy": remedy.number, "to": remedy.addressee.name, "reply_by": due_on.isoformat()}
     trail.record("issue_remedy", ISSUED, [act_of(row.report, text.strip(), **about)], by=by)
     return remedy
 
@@ -82,6 +82,8 @@ def request_correction(
     check = locked_check(check)
     check_is_checkers(check.report, by)
     check_has_begun(check)
+    if any(row.spot_check_id != check.pk for row in rows):
+        raise TransitionRefused("只能更正本次抽查抽中的台账行")
     order = services.open_correction(
         issuer=check.report,
         rows=[row.report for row in rows],

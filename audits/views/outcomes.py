@@ -1,5 +1,7 @@
 """What comes of checks: 整改通知, 更正通知, 典型做法."""
 
+from datetime import date
+
 from django import forms
 from django.contrib import messages
 from django.http import Http404
@@ -15,13 +17,14 @@ from ratings.columns import FIELDS
 from ratings.filters import ALL, Filters
 from ratings.models import CorrectionOrder, Report
 from ratings.querysets import ancestors
+from ratings.services import open_correction
 from ratings.views import showing
 from ratings.views.entered import text_of, token_of
 from ratings.views.finding import own_report, visible_cycle, visible_report
 
 from .. import workflow
 from ..choices import PracticeAction, RemedyState, Verdict
-from ..forms import CorrectionForm, PracticeForm
+from ..forms import CorrectionForm, OrderForm, PracticeForm
 from ..models import Practice, Remedy, RemedyFile, SampleRow, SpotCheck
 from ..querysets import BEGUN, correction_seen, subtree
 from ..services import outcomes as services
@@ -30,6 +33,7 @@ from .finding import files_of, own_in, visible_check
 OVERDUE = "overdue"
 LISTED = 100
 MOST_ROWS = 50  # of a correction, on its page
+OPENED = "已发出更正通知，所列台账行逐级打开，只能修改所列栏目"
 
 
 # ---------------------------------------------------------------- 整改通知
@@ -86,6 +90,7 @@ def remedy(request, pk):
                 action,
                 found,
                 text=text_of(request, "text"),
+                due_on=_day_of(request),
                 files=files_of(request),
                 token=token_of(request),
                 by=request.post,
@@ -107,12 +112,22 @@ def remedy(request, pk):
                 "label": workflow.REMEDY_TRANSITIONS[action].label,
                 "needs_reason": workflow.REMEDY_TRANSITIONS[action].needs_reason,
                 "takes_files": action == workflow.REPLY,
+                "takes_day": action in workflow.TAKE_A_DAY,
+                "needs_day": action == workflow.EXTEND,
             }
             for action in moves
         ],
         "kinds": attaching.KINDS,
     }
     return render(request, "audits/remedy.html", context)
+
+
+def _day_of(request) -> date | None:
+    """The day of a form; raises `TransitionRefused` for what is none."""
+    try:
+        return forms.DateField(required=False).clean(request.POST.get("due_on", ""))
+    except forms.ValidationError:
+        raise TransitionRefused("答复期限不是有效的日期，请写成“2012-12-31”的样子") from None
 
 
 @require_safe
@@ -136,6 +151,27 @@ def _faulty(check: SpotCheck) -> list[SampleRow]:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+def correct_row(request, pk):
+    """Ask for a correction of one row below, without a check."""
+    report = visible_report(request, pk)
+    own = own_in(request, report.cycle_id)
+    is_below = report.path.startswith(own.path) and report.pk != own.pk
+    if not is_below or not report.is_rated or not request.post.has(Role.REVIEW):
+        raise Http404
+    form = OrderForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            order = open_correction(issuer=own, rows=[report], by=request.post, **form.asked)
+        except TransitionRefused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, OPENED)
+            return redirect("audits:correction", order.pk)
+    context = {"report": report, "cycle": own.cycle, "form": form}
+    return render(request, "audits/correct_row.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 def request_correction(request, pk):
     """Ask for a correction of rows of the sample."""
     check, own = visible_check(request, pk)
@@ -146,21 +182,13 @@ def request_correction(request, pk):
     rows = _faulty(check)
     form = CorrectionForm(request.POST if request.method == "POST" else None, rows=rows)
     if request.method == "POST" and form.is_valid():
-        values = form.cleaned_data
-        chosen = [row for row in rows if str(row.pk) in values["rows"]]
+        chosen = [row for row in rows if str(row.pk) in form.cleaned_data["rows"]]
         try:
-            order = services.request_correction(
-                check,
-                chosen,
-                fields=values["fields_named"],
-                number=values["number"],
-                reason=values["reason"],
-                by=request.post,
-            )
+            order = services.request_correction(check, chosen, by=request.post, **form.asked)
         except TransitionRefused as refusal:
             form.add_error(None, str(refusal))
         else:
-            messages.success(request, "已发出更正通知，所列台账行逐级打开，只能修改所列栏目")
+            messages.success(request, OPENED)
             return redirect("audits:correction", order.pk)
     context = {"check": check, "cycle": own.cycle, "rows": rows, "form": form}
     return render(request, "audits/request_correction.html", context)

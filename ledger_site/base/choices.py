@@ -8,4 +8,5 @@ class Result(TextChoices):
 
 
 LOOK, LOOK_LIST, EXPORT, PRINT = "look", "look_list", "export", "print"
-LOOKS = (LOOK, LOOK_LIST, EXPORT, PRINT)  # what 谁看过我的台账 tells of
+EXPORT_PACK = "export_pack"
+LOOKS = (LOOK, LOOK_LIST, EXPORT, EXPORT_PACK, PRINT)  # what 谁看过我的台账 tells of

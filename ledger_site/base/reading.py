@@ -8,6 +8,7 @@ can open nothing. What it says is believed as little as the file: it ends in row
 
 import codecs
 import csv
+import hashlib
 import json
 import logging
 import os
@@ -55,6 +56,12 @@ class Limits:
     most_unpacked: int  # bytes
     most_memory: int  # bytes, of the process that looks into the file
     most_seconds: int  # of its processor, and of waiting for it
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, by which the trail names what was imported."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path: Path, limits: Limits | None = None) -> list[Sheet]:

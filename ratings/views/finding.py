@@ -51,6 +51,15 @@ def note_list(request, above: Report) -> None:
         trail.look(act_of(above), by=request.post, action=LOOK_LIST, label="查看台账列表")
 
 
+def note_comparison(request, report: Report) -> None:
+    """Leave in the trail that somebody compares what was handed up of a report: with it the rows
+    below, where there are some."""
+    if report.has_subordinates:
+        trail.look(act_of(report), by=request.post, action=LOOK_LIST, label="比较版本")
+    else:
+        note_look(request, report)
+
+
 def own_report(request, cycle: Cycle) -> Report:
     """What the acting unit itself hands up in a cycle."""
     own = Report.objects.own(request.post).of(cycle).select_related(*RELATED)

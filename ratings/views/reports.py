@@ -68,6 +68,7 @@ def report(request, pk):
             "is_near": is_live,
             "actions": actions,
             "may_edit": may_edit,
+            "may_correct": services.may_ask_correction(report, post),
             "may_import": is_own and not uploads.why_not(report, post),
             "may_fill_below": is_own
             and report.has_subordinates

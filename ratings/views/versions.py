@@ -12,7 +12,7 @@ from .. import comparing, parsers, sight, versions
 from ..models import Report
 from ..summary import Figures
 from . import showing
-from .finding import note_list, note_look
+from .finding import note_comparison, note_look
 
 LONGEST_ASKED = 100  # characters of a code or digest, spaces among them
 LONGEST_PLACE = 200  # characters of a place in a comparison
@@ -145,18 +145,16 @@ def compare(request, pk):
         known = [one for one in known if versions.may_read(one, post)]
         if not known:
             raise Http404
-    note_look(request, report)
     by_number = {one.number: one for one in known}
     found, pair, is_deep = None, None, True
     chosen = _chosen(request, list(by_number))
     after = request.GET.get("after", "")[:LONGEST_PLACE]
     if chosen:
         pair = [by_number[number] for number in chosen]
+        note_comparison(request, report)
         if all(map(versions.is_sound, pair)):
             is_deep = all(versions.proves_below(one, post) for one in pair)
             found = comparing.compare(*pair, is_deep=is_deep, after=after)
-            if is_deep:
-                note_list(request, report)
     return render(
         request,
         "ratings/compare.html",

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from openpyxl import load_workbook
 
-from audits import summary, workflow
+from audits import drawing, summary, workflow
 from audits.choices import CheckState, Method
 from audits.models import (
     Finding,
@@ -25,14 +25,14 @@ from audits.models import (
 )
 from audits.services import checks, outcomes
 from audits.services.checks import Asked, Found
-from audits.workflow import CLOSE, DROP, REPLY, SEND_BACK, START, VERIFY
+from audits.workflow import CLOSE, DROP, EXTEND, REPLY, SEND_BACK, START, VERIFY
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from ratings import opening, services, verification, versions
 from ratings import workflow as moves
 from ratings.choices import State
-from ratings.models import ReportVersion
+from ratings.models import CorrectionOrder, ReportVersion
 from ratings.views import showing
 from tests.factories import OrganizationFactory, accept, appoint, fill, hand_up, open_cycle, submit
 
@@ -209,6 +209,26 @@ def test_a_closed_cycle_is_checked_too(line):
     assert checks.look(row_of(check), by=line.province).values["member_count"] == 75
 
 
+def test_what_changes_between_the_frame_and_the_draw_leaves_a_sample_that_is_redrawn(
+    line, monkeypatch
+):
+    """The frame is that of its moment: what became 免报 meanwhile is in it, and shows nothing."""
+    new_seed = drawing.new_seed
+
+    def meanwhile():
+        moves.move("excuse", line.of("sibling"), by=line.township, reason="撤并")
+        return new_seed()
+
+    monkeypatch.setattr(drawing, "new_seed", meanwhile)
+    check = draw(line, method=Method.RANDOM, size=2)
+
+    assert check.frame_text == "B1\t\nB2\t"
+    assert checks.redraw(check).is_same
+    act(START, check, line.county)
+    opened = checks.look(row_of(check, "B2"), by=line.county)
+    assert (opened.values, opened.mark) == (None, "免报：撤并")
+
+
 def test_queries_of_a_drawing_do_not_grow(line, django_assert_max_num_queries):
     with django_assert_max_num_queries(20):
         draw(line, method=Method.RANDOM, size=2, stratum="reviewed")
@@ -344,7 +364,7 @@ def test_findings_change_no_row(reported):
     assert Finding.objects.get(item="真实").verdict == "bad"
     assert (line.of("branch").token, versions.row_content(line.of("branch").entry)) == before
     event = AuditEvent.objects.get(action="find")
-    assert event.data["changes"]["真实"] == [None, ["bad", "流动党员数与名册不符"]]
+    assert event.data["changes"]["真实"] == [None, "不符合（流动党员数与名册不符）"]
 
 
 @pytest.mark.parametrize(
@@ -516,6 +536,48 @@ def test_a_notice_past_its_day_is_overdue_until_it_is_answered(noticed):
     assert not Remedy.objects.overdue().exists()
 
 
+def test_a_notice_is_extended_by_the_checker_with_a_reason_and_a_later_day(noticed):
+    line, later = noticed, TODAY() + timedelta(days=10)
+    do(EXTEND, line.remedy, line.province, "汛期", due_on=later)
+    remedy = Remedy.objects.get()
+    assert (remedy.due_on, remedy.state) == (later, "issued")
+    assert [(one.label, one.due_on) for one in remedy.entries.all()][1:] == [("延期", later)]
+    event = AuditEvent.objects.get(action="extend_remedy")
+    assert event.data["reply_by"] == [TODAY().isoformat(), later.isoformat()]
+    for day in (None, later, TODAY()):
+        with pytest.raises(TransitionRefused, match="延期至哪一天"):
+            do(EXTEND, line.remedy, line.province, "再延", due_on=day)
+    with pytest.raises(TransitionRefused, match="须写明理由"):
+        do(EXTEND, line.remedy, line.province, " ", due_on=later + timedelta(days=1))
+    for who in ("township", "county", "branch"):
+        with pytest.raises(TransitionRefused, match="抽查单位"):
+            do(EXTEND, line.remedy, getattr(line, who), due_on=later + timedelta(days=1))
+    do(REPLY, line.remedy, line.township)
+    with pytest.raises(TransitionRefused, match="待核实"):
+        do(EXTEND, line.remedy, line.province, due_on=later + timedelta(days=1))
+
+
+def test_a_notice_sent_back_may_get_another_day_and_a_reply_none(noticed):
+    line, later = noticed, TODAY() + timedelta(days=3)
+    do(REPLY, line.remedy, line.township, due_on=later)
+    assert Remedy.objects.get().due_on == TODAY()
+    with pytest.raises(TransitionRefused, match="不能早于今天"):
+        do(SEND_BACK, line.remedy, line.province, due_on=TODAY() - timedelta(days=1))
+    do(SEND_BACK, line.remedy, line.province, due_on=later)
+    assert Remedy.objects.get().due_on == later
+
+
+def test_a_notice_is_extended_by_its_page(client, noticed):
+    line, later = noticed, TODAY() + timedelta(days=2)
+    address, data = [line.remedy.pk], {"action": "extend", "token": 0, "text": "汛期"}
+    post_to(client, line.province, "remedy", *address, **data, due_on="不是日期")
+    assert "不是有效的日期" in get(client, line.province, "remedy", *address).content.decode()
+    assert Remedy.objects.get().due_on == TODAY()
+    post_to(client, line.province, "remedy", *address, **data, due_on=later.isoformat())
+    assert "答复期限改为" in get(client, line.township, "remedy", *address).content.decode()
+    assert Remedy.objects.get().due_on == later
+
+
 # ---------------------------------------------------------------- the whole way
 
 
@@ -590,6 +652,41 @@ def test_a_correction_is_refused_where_the_checker_has_reported_itself(reported)
             check, [row_of(check)], fields=["measures"], number="1号", reason="核实", by=line.county
         )
     assert not RequestedCorrection.objects.exists()
+
+
+def test_a_row_is_corrected_without_a_check(client, reported):
+    line = reported
+    branch = line.of("branch")
+    address = reverse("audits:correct_row", args=[branch.pk])
+    form = {"number": "3号", "reason": "群众反映", "fields_named": ["measures"]}
+    for who, status in (("branch", 404), ("sibling", 404), ("province", 404)):
+        client.force_login(getattr(line, who).user)
+        assert client.post(address, form).status_code == status
+    client.force_login(line.county.user)
+    assert address in client.get(branch.get_absolute_url()).content.decode()
+    assert client.post(address, form | {"fields_named": "token"}).status_code == 200
+    assert client.post(address, form | {"number": ""}).status_code == 200
+    assert not CorrectionOrder.objects.exists()
+
+    answer = client.post(address, form)
+
+    order = CorrectionOrder.objects.get()
+    assert answer.url == reverse("audits:correction", args=[order.pk])
+    assert [row.pk for row in order.rows.all()] == [branch.pk]
+    assert "更正中" in client.get(answer.url).content.decode()
+    assert "正在更正" in client.post(address, form).content.decode()
+    assert address not in client.get(branch.get_absolute_url()).content.decode()
+
+
+def test_a_row_of_another_check_is_not_corrected_by_this_one(reported):
+    line = reported
+    one, other = started(line), started(line)
+    find(other, line.county, found=bad())
+    with pytest.raises(TransitionRefused, match="本次抽查抽中"):
+        outcomes.request_correction(
+            one, [row_of(other)], fields=["measures"], number="1号", reason="核实", by=line.county
+        )
+    assert not CorrectionOrder.objects.exists()
 
 
 # ---------------------------------------------------------------- 典型做法

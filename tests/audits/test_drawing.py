@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -111,3 +112,48 @@ def test_a_stratum_gives_only_its_own():
 
 def test_an_empty_frame_gives_nothing():
     assert drawing.draw("", SEED, Amount.COUNT, 5) == []
+
+
+SCRIPT = """
+import hashlib, sys
+seed, size = sys.argv[1], int(sys.argv[2])
+strata = {}
+for line in open("frame", encoding="utf-8").read().split("\\n"):
+    code, stratum = line.split("\\t")
+    strata.setdefault(stratum, []).append(code)
+counts = {name: len(codes) for name, codes in strata.items()}
+total = sum(counts.values())
+numbers = {name: size * count // total for name, count in counts.items()}
+left = sorted(counts, key=lambda name: (-(size * counts[name] % total), name))
+for name in left[: size - sum(numbers.values())]:
+    numbers[name] += 1
+for name in sorted(name for name in numbers if not numbers[name]):
+    numbers[min(numbers, key=lambda other: (-numbers[other], other))] -= 1
+    numbers[name] = 1
+for name in sorted(strata):
+    ranked = sorted(strata[name], key=lambda c: hashlib.sha256(f"{seed}|{c}".encode()).hexdigest())
+    for code in ranked[: numbers[name]]:
+        print(code, name)
+"""
+
+
+def test_a_plain_program_elsewhere_draws_a_stratified_sample_again(tmp_path):
+    """Written from the three sentences of the page, with nothing of ours."""
+    grades = ("好", "较好", "较好", "较好", "一般", "一般", "较差")
+    frame = drawing.frame_of({code: grades[n % 7] for n, code in enumerate(CODES[:190])})
+    frame += f"\n{CODES[195]}\t未审核"
+    (tmp_path / "frame").write_text(frame, encoding="utf-8")
+
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", SCRIPT, SEED, "17"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": "7", "PYTHONUTF8": "1"},
+    )
+
+    drawn_there = [tuple(line.split()) for line in answer.stdout.splitlines()]
+    assert drawn_there == drawing.draw(frame, SEED, Amount.COUNT, 17)
+    assert len(drawn_there) == 17
+    assert (CODES[195], "未审核") in drawn_there

@@ -203,4 +203,4 @@ def test_the_queries_of_a_pack_grow_with_its_pieces_and_not_with_its_rows(
             packs.write(line.of("township"), post, BytesIO())
         counts.append(len(queries))
 
-    assert max(counts) < 90
+    assert max(counts) < 120
