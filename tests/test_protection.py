@@ -1,4 +1,4 @@
-"""What holds for every page: who finds administration, how often is too often, what the log tells."""
+"""What holds for every page: who finds administration, how often is too often, what is logged."""
 
 import json
 import logging
@@ -18,6 +18,7 @@ from ledger_site.base import limits, trail
 from ledger_site.base.masking import masked
 from ledger_site.base.models import AuditEvent, Tally
 from ledger_site.jobs.routines import run
+from orgs import signing_in
 from tests import test_access
 from tests.factories import PASSWORD, UserFactory, appoint
 from tests.test_access import world  # noqa: F401 - the fixture with an object of every kind
@@ -67,6 +68,24 @@ def test_only_the_last_word_of_a_trusted_proxy_opens_administration(db, client, 
     assert client.get(page, REMOTE_ADDR="10.1.0.2", headers=forged).status_code == 404
     behind = {"X-Forwarded-For": "203.0.113.9, 10.1.0.7"}
     assert client.get(page, REMOTE_ADDR="10.1.0.2", headers=behind).status_code == 200
+
+
+def test_the_admin_has_no_door_of_its_own(line, client):
+    """Its form would let in whoever has the password alone, without the second step."""
+    user = UserFactory(is_staff=True, is_superuser=True)
+    signing_in.TOTPDevice.objects.create(user=user, name="动态口令")
+    door, index = reverse("admin:login"), reverse("admin:index")
+    data = {"username": user.username, "password": PASSWORD, "next": index}
+
+    answer = client.post(f"{door}?next={index}", data)
+
+    assert answer.url == f"{reverse('login')}?next={index}"
+    assert "_auth_user_id" not in client.session
+    client.force_login(line.branch.user)  # who is in and may not finds no form either
+    assert client.post(door, data).status_code == 404
+    client.force_login(user)
+    assert client.get(door).url == index
+    assert client.post(reverse("admin:password_change")).url == reverse("accounts:password")
 
 
 # ---------------------------------------------------------------- how often
