@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from ledger_site.base import sheets
 from ledger_site.base.choices import EXPORT, EXPORT_PACK, LOOK_LIST, PRINT, Result
+from ledger_site.base.masking import masked
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.sheets import Book, Column, Row
 from orgs.choices import Role
@@ -220,7 +221,7 @@ def _shown(name: str, value) -> str:
         return "、".join(_shown("", one) for one in value)
     if isinstance(value, dict):
         return "；".join(f"{key}：{_shown(key, one)}" for key, one in value.items())
-    return str(value)
+    return masked(str(value))
 
 
 def write(events, stream, by, watch) -> int:
@@ -274,7 +275,7 @@ def _row(event: AuditEvent) -> Row:
             event.object_name,
             event.object_code,
             event.get_result_display(),
-            event.reason,
+            event.shown_reason,
             told[:30_000],  # a cell holds no more than 32,767
             event.address,
             event.request_number,

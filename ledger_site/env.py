@@ -196,6 +196,24 @@ def digest(name: str, *, default: str) -> str:
     return value
 
 
+def hashers(name: str) -> list[str]:
+    """Django's list: the first makes new hashes, with the others old ones are read."""
+    value = digest(name, default="sha256")
+    kinds = {
+        "sm3": "orgs.passwords.SM3PasswordHasher",
+        "sha256": "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    }
+    return sorted(kinds.values(), key=lambda kind: kind != kinds[value])
+
+
+def one_of(name: str, *, among: tuple[str, ...]) -> str:
+    """One of these words, the first unless set."""
+    value = text(name).lower() or among[0]
+    if value not in among:
+        raise SettingError(f"{name} 只能写 {' 或 '.join(among)}，现在是“{value}”。")
+    return value
+
+
 def database(name: str, *, default_file: Path) -> dict:
     """Django's entry for one database."""
     url = text(name)
@@ -250,6 +268,7 @@ def local() -> None:
         # The password of the demo is on its sign-in page.
         "PASSWORD_DAYS": "0",
         "TOTP_FOR": "none",
+        "LOG_FORMAT": "line",
     }
     if text("SECRET_KEY") or text("SECRET_KEY_FILE"):
         return

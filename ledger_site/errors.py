@@ -21,7 +21,8 @@ from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
 from django.template import loader
 
-from ledger_site.base import trail
+from ledger_site.base import limits, trail
+from ledger_site.base.workflow import TransitionRefused
 from orgs.posts import doer_of
 
 from .context import site
@@ -71,6 +72,28 @@ def server_error(request):
         response["Retry-After"] = _RETRY_AFTER
         return response
     return _plain(request, "500.html", status=500)
+
+
+class TooOften(TransitionRefused):
+    """Of the requests that are counted, more than `RATE_LIMITS` allows."""
+
+    def __init__(self):
+        super().__init__("操作过于频繁")
+
+
+def too_often(request):
+    left = limits.seconds_left()
+    context = {"number": _number_of(request), "minutes": -(-left // 60)}
+    response = render(request, "429.html", context, status=429)
+    response["Retry-After"] = str(left)
+    return response
+
+
+def too_large(request):
+    """The body is not read: what is left of it ends with the connection."""
+    response = _plain(request, "400.html", status=413, reason=_TOO_MUCH)
+    response["Connection"] = "close"
+    return response
 
 
 def csrf_failure(request, reason=""):

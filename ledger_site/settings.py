@@ -77,6 +77,7 @@ MIDDLEWARE = [
     # Above everything that may answer by itself, so that its error pages carry the policy too.
     "csp.middleware.CSPMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "ledger_site.middleware.GuardMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -88,6 +89,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "ledger_site.middleware.NoStoreMiddleware",
     "orgs.middleware.PostMiddleware",
+    "ledger_site.middleware.RateMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -135,6 +137,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "orgs.passwords.NotAFormerOne"},
 ]
+# Hashes of the other kind still open the account, and are made anew when they do.
+PASSWORD_HASHERS = env.hashers("PASSWORD_HASHER")
 PASSWORD_DAYS = env.number("PASSWORD_DAYS", default=90, lowest=0, highest=3650)
 IDLE_MINUTES = env.number("IDLE_MINUTES", default=30, lowest=1, highest=720)
 ADMIN_IDLE_MINUTES = env.number("ADMIN_IDLE_MINUTES", default=15, lowest=1, highest=720)
@@ -174,6 +178,20 @@ TRUST_PROXY_HEADER = env.flag("TRUST_PROXY_HEADER", default=False)
 if TRUST_PROXY_HEADER:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+# Who finds /admin and the page of 安全管理员: by default the networks that no stranger is in.
+ADMIN_ALLOWED_CIDRS = env.networks(
+    "ADMIN_ALLOWED_CIDRS",
+    default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
+)
+# In ten minutes; 0 is without a limit. A sign-in of a browser that is not known yet counts by
+# address, and a whole city may have one.
+RATE_LIMITS = {
+    "sign_in": env.number("SIGN_IN_LIMIT", default=1200, lowest=0, highest=1_000_000),
+    "upload": env.number("UPLOAD_LIMIT", default=120, lowest=0, highest=1_000_000),
+    "export": env.number("EXPORT_LIMIT", default=120, lowest=0, highest=1_000_000),
+    "search": env.number("SEARCH_LIMIT", default=600, lowest=0, highest=1_000_000),
+}
+
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"  # not "no-referrer": CSRF protection reads it under HTTPS
 X_FRAME_OPTIONS = "DENY"
@@ -208,6 +226,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 ATTACHMENTS_DIR = DATA_DIR / "attachments"  # kept for ever, under names of their own
 # A file that somebody sends is read by a worker, and refused while it arrives where it is larger.
 MOST_UPLOADED = 10 << 20  # bytes
+MOST_SENT = 30 << 20  # of a request; what is larger is not read at all
 FILE_UPLOAD_HANDLERS = [
     "ledger_site.base.uploading.Limited",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
@@ -259,18 +278,24 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 # Log
 
 LOG_LEVEL = env.log_level("LOG_LEVEL")
+LOG_FORMAT = env.one_of("LOG_FORMAT", among=("json", "line"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"number": {"()": "ledger_site.middleware.NumberFilter"}},
+    "filters": {"number": {"()": "ledger_site.logs.NumberFilter"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname} [{number}] {name}: {message}", "style": "{"}
+        "line": {
+            "()": "ledger_site.logs.Lines",
+            "format": "{asctime} {levelname} [{number}] {name}: {message}",
+            "style": "{",
+        },
+        "json": {"()": "ledger_site.logs.JsonLines"},
     },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "filters": ["number"],
-            "formatter": "line",
+            "formatter": LOG_FORMAT,
         }
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
@@ -278,6 +303,7 @@ LOGGING = {
         # Without Django's own handlers, whose lines would lack the number.
         "django": {"handlers": [], "level": LOG_LEVEL},
         "django.server": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        "gunicorn.error": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         "axes": {"level": "ERROR"},  # several lines a sign-in; the trail says what counts
     },
 }

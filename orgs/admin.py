@@ -8,9 +8,14 @@ organizations of their own subtree and who works there.
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
+from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
+from django.http import Http404
+from django.shortcuts import redirect
+from django.urls import reverse
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from ledger_site.base import trail
@@ -26,6 +31,25 @@ admin.site.unregister(Group)  # rights come from appointments
 admin.site.unregister(TOTPDevice)  # everybody binds one's own
 admin.site.site_header = admin.site.site_title = "基层台账 · 系统维护"
 admin.site.index_title = "系统维护"
+
+
+@login_not_required
+def to_the_door(request, extra_context=None):
+    """Instead of the admin's own form, which would let people in without the second step."""
+    if not request.user.is_authenticated:
+        return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+    if not admin.site.has_permission(request):
+        raise Http404
+    return redirect("admin:index")
+
+
+def to_the_password_page(request, extra_context=None):
+    """Instead of the admin's own form, which leaves no event and ends no other session."""
+    return redirect("accounts:password")
+
+
+admin.site.login = to_the_door
+admin.site.password_change = to_the_password_page
 
 
 def doer(request):

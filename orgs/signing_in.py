@@ -72,6 +72,12 @@ def _browser_of(request) -> dict:
     return found
 
 
+def known_browser(request) -> str:
+    """The browser's own number where somebody has signed in with it before, else ""."""
+    browser = _browser_of(request)
+    return browser["id"] if browser["known"] else ""
+
+
 def _mark_of(username: str) -> str:
     return salted_hmac(BROWSER, username).hexdigest()[:16]
 

@@ -120,6 +120,8 @@ def test_readme_lists_the_demo_accounts():
         "docs/design.md",
         "docs/decisions.md",
         "docs/development.md",
+        "docs/security.md",
+        "docs/dependencies.md",
     ],
 )
 def test_links_lead_somewhere(name):
@@ -134,6 +136,34 @@ def test_documents_name_only_files_that_exist():
     for name in ("README.md", *(f"docs/{d}.md" for d in ("design", "decisions", "development"))):
         for path in re.findall(r"`((?:\w+/)+\w+\.(?:py|md|csv|toml))`", text(name)):
             assert (settings.BASE_DIR / path).exists(), (name, path)
+
+
+def test_every_test_that_the_clauses_name_is_there():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text("docs/security.md"))
+    rows = [row for row in tables(text("docs/security.md")) if len(row) == 4]
+
+    missing = {(file, name) for file, name in named if f"def {name}(" not in text(file)}
+
+    assert len(named) > 60
+    assert missing == set()
+    assert [row[0] for row in rows if "::" not in row[3]] == []
+    for clause in (
+        *("身份鉴别", "访问控制", "安全审计", "入侵防范", "数据完整性", "数据保密性"),
+        *("数据备份恢复", "剩余信息保护", "个人信息保护"),
+    ):
+        assert any(row[0].endswith(clause) for row in rows), clause
+
+
+def test_every_locked_package_is_listed_with_its_licence():
+    def locked(name):
+        return set(re.findall(r"^([\w.-]+)==", text(name), re.MULTILINE))
+
+    run, develop = text("docs/dependencies.md").split("## 只用于开发和测试")
+    licences = {row[0]: row[1] for row in tables(run + develop)}
+
+    assert {row[0] for row in tables(run)} == locked("requirements.lock")
+    assert locked("requirements-dev.lock") <= set(licences)
+    assert not [one for one in licences.values() if re.search(r"\bA?GPL", one) or not one]
 
 
 def test_pictures_are_small():

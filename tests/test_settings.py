@@ -19,7 +19,7 @@ from django.test import Client
 from django.urls import include, path
 
 from ledger_site import env
-from ledger_site.middleware import NumberFilter
+from ledger_site.logs import NumberFilter
 from ledger_site.static import VersionedStaticFilesStorage
 
 KEY = "for-tests-of-the-settings-" + "0123456789abcdef" * 3
@@ -103,6 +103,12 @@ def test_production_is_safe_with_only_key_and_host_set(start):
         ("ALLOWED_HOSTS", "https://ledger.example"),
         ("CSRF_TRUSTED_ORIGINS", "ledger.example"),
         ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("PASSWORD_HASHER", "md5"),
+        ("ADMIN_ALLOWED_CIDRS", "10.1.0.7/8"),
+        ("ADMIN_ALLOWED_CIDRS", "office"),
+        ("UPLOAD_LIMIT", "-1"),
+        ("SEARCH_LIMIT", "many"),
         ("XLSX_COMPRESSION", "0"),
         ("XLSX_COMPRESSION", "7"),
         ("XLSX_COMPRESSION", "１"),

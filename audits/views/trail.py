@@ -75,7 +75,7 @@ def _facts(found: AuditEvent) -> list[dict]:
         "任职": found.post or "—",
         "单位": found.unit_name or "—",
         "对象": f"{found.object_name}{code}",
-        "理由": found.reason or "—",
+        "理由": found.shown_reason or "—",
         "来源地址": found.address or "本机",
         "请求编号": found.request_number,
     }

@@ -5,6 +5,7 @@ from django.db import models
 from django.utils import timezone
 
 from .choices import Result
+from .masking import masked
 from .querysets import AuditEventQuerySet
 
 
@@ -82,6 +83,10 @@ class AuditEvent(models.Model):
     def __str__(self):
         return f"{self.at:%Y-%m-%d %H:%M} {self.person_name} {self.label} {self.object_name}"
 
+    @property
+    def shown_reason(self) -> str:
+        return masked(self.reason)
+
 
 class AuditSeal(models.Model):
     """封存批次: a batch of events, in a chain over the batches.
@@ -121,3 +126,20 @@ class AuditDoor(models.Model):
 
     def __str__(self):
         return f"至 {self.last_id}"
+
+
+class Tally(models.Model):
+    """How often something was done within one window of time (`limits`)."""
+
+    name = models.CharField("事项", max_length=80)
+    number = models.BigIntegerField("时段")
+    count = models.PositiveIntegerField("次数")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "访问计数"
+        constraints = (
+            models.UniqueConstraint(fields=("name", "number"), name="tally_once_a_window"),
+        )
+
+    def __str__(self):
+        return f"{self.name}：{self.count}"

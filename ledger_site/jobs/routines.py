@@ -14,6 +14,8 @@ from django.core.management import call_command
 from django.utils import timezone
 from django_tasks import task
 
+from ledger_site.base import limits
+
 from .models import Routine
 
 logger = logging.getLogger(__name__)
@@ -108,4 +110,5 @@ def note(name: str, is_good: bool, message: str) -> None:
 @every_night("clean", "清理过期的登录", time(3, 30))
 def _clean() -> str:
     call_command("clearsessions")
+    limits.forget()
     return "已清理"
