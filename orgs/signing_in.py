@@ -60,6 +60,8 @@ def counted_name(request, credentials) -> str | None:
     username = (credentials or {}).get("username")
     if not username:
         return None
+    # What is longer is nobody's name, and PostgreSQL would refuse to store it.
+    username = username[: User._meta.get_field("username").max_length]
     browser = _browser_of(request)
     return f"{username} {browser['id']}" if _mark_of(username) in browser["known"] else username
 
