@@ -210,7 +210,7 @@ def test_odd_queries_and_forms_are_answered_without_an_error(world, client):  # 
         if "GET" in methods:
             page = client.get(url)
             fields |= set() if page.streaming else names_in(page.content)
-        if "GET" in methods and client.get(f"{url}?{odd(fields, 'a%00b')}").status_code != 400:
+        if "GET" in methods and client.get(f"{url}?{odd(fields, 'a%00b')}").status_code >= 500:
             wrong.append(("NUL", name))
         for shift in (0, 4):  # so that no field is spared
             if "GET" in methods:
