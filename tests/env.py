@@ -58,12 +58,13 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests of another database are left out, not skipped: they can't pass here."""
+    """Tests of another database are left out, not skipped: they can't pass here. On PostgreSQL so
+    are those that have nothing to do with the database, and were run on SQLite."""
     from django.conf import settings
 
-    if "postgresql" in settings.DATABASES["default"]["ENGINE"]:
-        return
-    left_out = [item for item in items if item.get_closest_marker("postgresql")]
+    is_postgresql = "postgresql" in settings.DATABASES["default"]["ENGINE"]
+    mark = "once" if is_postgresql else "postgresql"
+    left_out = [item for item in items if item.get_closest_marker(mark)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

@@ -5,6 +5,9 @@ import pytest
 from bench import results
 from bench.results import Section
 
+pytestmark = pytest.mark.once
+
+
 ROWS = [("INSERT … SELECT (floor)", 6.5, 1.0, "256370 reports"), ("open_cycle", 11.6, 1.79, "")]
 
 

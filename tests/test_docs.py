@@ -13,6 +13,9 @@ from ratings.choices import State
 from ratings.columns import FIELDS
 from ratings.workflow import TRANSITIONS
 
+pytestmark = pytest.mark.once
+
+
 APPS = ("ledger_site.jobs", "ledger_site", "orgs", "ratings", "rectification", "audits")
 
 

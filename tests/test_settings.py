@@ -22,6 +22,9 @@ from ledger_site import env
 from ledger_site.logs import NumberFilter
 from ledger_site.static import VersionedStaticFilesStorage
 
+pytestmark = pytest.mark.once
+
+
 KEY = "for-tests-of-the-settings-" + "0123456789abcdef" * 3
 CSP = {
     "default-src": "'none'",

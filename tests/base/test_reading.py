@@ -18,6 +18,9 @@ from ledger_site.base.readers.formats import GENERAL, Looks, look_of
 from ledger_site.base.readers.table import Columns, letter, unescaped
 from ledger_site.base.reading import Limits, Unreadable, read
 
+pytestmark = pytest.mark.once
+
+
 FILES = Path(__file__).parent.parent / "files/ledgers"
 MB = 1 << 20
 

@@ -12,6 +12,9 @@ from python_calamine import CalamineWorkbook
 from ledger_site.base import sheets
 from ledger_site.base.sheets import Book, Column, Form, Row, TooLarge
 
+pytestmark = pytest.mark.once
+
+
 COLUMNS = (
     Column(("名称",), 12),
     Column(("情况", "人数"), 6, number_format="0"),

@@ -11,6 +11,8 @@ from ratings import parsers
 from ratings.choices import Grade, Venue
 from ratings.columns import COLUMNS, FIELDS, clean_row, derive
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("typed", "value"),

@@ -8,6 +8,9 @@ from ledger_site.base.reading import Cell, Row, Sheet
 from ratings.columns import COLUMNS, FACTS, PLAN
 from ratings.recognizing import NAME, recognize
 
+pytestmark = pytest.mark.once
+
+
 HEAD = [column.heading for column in COLUMNS]
 ABOVE = ["" if not column.group else column.group for column in COLUMNS]
 DATA = ["某村党支部", "张三", "李四", "支部共有党员8人", "2", "已建", "好", "差", "好", "好", "好"]
