@@ -348,8 +348,8 @@ def merge(
 ) -> OrgChange:
     """合并 into one of the parts, or into a new organization below `parent` made of `values`.
 
-    The other parts are closed; what was below them hangs under the result. A closed organization
-    may be `into`: it is opened again.
+    The other parts are closed; what was below them hangs under the result. One that a
+    split closed is opened again where this takes the split back.
     """
     tree.lock()
     parts = _reached(parts, by)
@@ -373,8 +373,9 @@ def merge(
         if values["name"] in names:
             raise StructureError("新的名称与要合并的党组织相同：请选择并入该党组织，或另取名称")
         result = tree.insert(parent=parent, by=by, reason=ground.text, **values)
-    elif result.closed_on:
+    elif result.closed_on and ground.undoes:
         _reopen(result)
+    _check_open(result)
     moved, ended = {}, []
     for source in sources:
         for child in Organization.objects.open().filter(parent=source).order_by("lft"):
