@@ -12,12 +12,23 @@ UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传
 DEMO_NOTICE = "演示环境，数据均为虚构"
 
 ACCOUNTS = ("accounts:list", "accounts:new", "accounts:sheet", "accounts:account")
+CHANGES = ("orgs:change", "orgs:changes", "orgs:past_change", "orgs:undo", "orgs:terms")
 # The main navigation: label, page, and the other pages that belong to it.
 NAVIGATION = (
     ("工作台", "desk", ()),
     ("本级填报", "ratings:mine", ("ratings:fill", "ratings:hand_in", "ratings:preview")),
     ("下级审核", "ratings:queue", ("ratings:review", "ratings:batch", "ratings:remind")),
-    ("汇总", "ratings:own_summary", ("ratings:summary", "ratings:recount")),
+    (
+        "汇总",
+        "ratings:own_summary",
+        (
+            "ratings:summary",
+            "ratings:recount",
+            "ratings:own_movement",
+            "ratings:movement",
+            "ratings:movement_rows",
+        ),
+    ),
     ("台账", "ratings:ledger", ()),
     (
         "整改",
@@ -51,7 +62,7 @@ NAVIGATION = (
         ),
     ),
     ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
-    ("组织", "orgs:tree", ("orgs:branch", "orgs:organization", *ACCOUNTS)),
+    ("组织", "orgs:tree", ("orgs:branch", "orgs:organization", *CHANGES, *ACCOUNTS)),
     ("我的下载", "jobs:list", ("jobs:job",)),
     ("留痕", "audits:trail", ("audits:event", "audits:chain")),
 )
