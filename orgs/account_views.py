@@ -19,7 +19,15 @@ from ledger_site.base.workflow import TransitionRefused
 
 from . import accounts, signing_in
 from .choices import Role
-from .forms import AppointForm, DeputyForm, NewAccountForm, PersonForm, SheetForm
+from .forms import (
+    ALL,
+    AppointForm,
+    DeputyForm,
+    Narrowing,
+    NewAccountForm,
+    PersonForm,
+    SheetForm,
+)
 from .models import Appointment, OneTimeCode, Organization, User
 from .posts import acting
 from .resources import AccountResource
@@ -38,7 +46,7 @@ def _keeper(request):
     return post
 
 
-class SecuritySearch(forms.Form):
+class SecuritySearch(Narrowing):
     q = forms.CharField(
         label="查找",
         required=False,
@@ -46,15 +54,9 @@ class SecuritySearch(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "账号或姓名", "type": "search"}),
     )
 
-    def __init__(self, data):
-        super().__init__(data, label_suffix="")
-        self.is_valid()
-        self.chosen = {name: value for name, value in self.cleaned_data.items() if value}
-        self.ignored = [self.fields[name].label for name in self.errors]
-
 
 class Search(SecuritySearch):
-    state = forms.ChoiceField(label="只看", required=False, choices=[("", "全部"), *STATES])
+    state = forms.ChoiceField(label="只看", required=False, choices=[ALL, *STATES])
 
 
 def _shown(post):

@@ -19,7 +19,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from ledger_site.base import trail
 from ledger_site.base.workflow import TransitionRefused
 
-from . import sessions, signing_in
+from . import services, sessions, signing_in
 from .choices import Duty, Role
 from .models import Appointment, OneTimeCode, Organization, User
 
@@ -251,18 +251,8 @@ def _open_accounts(entries, *, by) -> list[Issued]:
     sessions.end([user.pk for user in known.values()])
     acts = [trail.Act("user", user.pk, "", str(user)) for user in new]
     trail.record("insert", "开通账号", acts, by=by)
-    trail.record("appoint", "任职", [act_of(one) for one in made], by=by)
+    trail.record("appoint", "任职", [services.act_of(one) for one in made], by=by)
     return issued
-
-
-def act_of(appointment: Appointment, **more) -> trail.Act:
-    return trail.Act(
-        "appointment",
-        appointment.pk,
-        appointment.organization.code,
-        str(appointment),
-        **more,
-    )
 
 
 # ---------------------------------------------------------------- keeping
@@ -289,7 +279,7 @@ def _end(appointments, *, by, reason="") -> None:
         appointment.ended_on = today
     Appointment.objects.bulk_update(ended, ["ended_on"])
     sessions.end({appointment.user_id for appointment in ended})
-    acts = [act_of(one, reason=reason) for one in ended]
+    acts = [services.act_of(one, reason) for one in ended]
     trail.record("end_appointment", "离任", acts, by=by)
 
 
@@ -357,7 +347,7 @@ def deputize(
         for role in roles
     )
     sessions.end([deputy.pk])
-    trail.record("deputize", "代理", [act_of(one) for one in made], by=by)
+    trail.record("deputize", "代理", [services.act_of(one) for one in made], by=by)
     return made
 
 

@@ -8,7 +8,7 @@ that apps register with `follows`. Nothing is deleted: an undoing is a contrary 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from django.db import transaction
@@ -101,12 +101,6 @@ def _check_new(values: Mapping) -> None:
         raise StructureError(f"代码“{values['code']}”已有党组织使用，请换一个")
 
 
-def _check_name(organization: Organization, name: str, parent: Organization | None) -> None:
-    same = Organization.objects.open().filter(parent=parent, name=name)
-    if same.exclude(pk=organization.pk).exists():
-        raise StructureError(f"同一上级下已有“{name}”，请核对名称")
-
-
 def _done(
     kind: ChangeKind,
     organization: Organization,
@@ -130,9 +124,7 @@ def _done(
     _follow([change], by)
     if not is_recorded:
         said = {**change.data, "parts": [one.code for one, _ in parts]}
-        act = trail.Act(
-            "organization", organization.pk, organization.code, organization.name, ground.text, said
-        )
+        act = tree.act_of(organization, ground.text, **said)
         trail.record(kind, kind.label, [act], by=by)
     return change
 
@@ -181,7 +173,7 @@ def rename(
     tree.lock()
     (organization,) = _reached([organization], by)
     _check_open(organization)
-    _check_name(organization, name, organization.parent)
+    tree.check_name(organization.parent, name, of=organization)
     short_name = short_name or tree.short_name_under(organization.parent, name)
     if (name, short_name) == (organization.name, organization.short_name):
         raise StructureError("名称没有改变")
@@ -283,7 +275,7 @@ def _reopen(organization: Organization) -> None:
         raise StructureError(f"“{organization.name}”没有撤销，不需要恢复")
     if organization.parent and organization.parent.closed_on:
         raise StructureError(f"上级“{organization.parent.name}”已撤销，请先恢复上级")
-    _check_name(organization, organization.name, organization.parent)
+    tree.check_name(organization.parent, organization.name, of=organization)
     organization.closed_on = None
     organization.save()
 
@@ -299,14 +291,7 @@ def set_term(organization: Organization, ends_on: date | None, *, by) -> None:
     said = [day and day.isoformat() for day in (organization.term_ends_on, ends_on)]
     organization.term_ends_on = ends_on
     organization.save()
-    act = trail.Act(
-        "organization",
-        organization.pk,
-        organization.code,
-        organization.name,
-        data={"term_ends_on": said},
-    )
-    trail.record("set_term", "登记任期", [act], by=by)
+    trail.record("set_term", "登记任期", [tree.act_of(organization, term_ends_on=said)], by=by)
 
 
 # What may be done to an organization, in the order of its page.
@@ -366,7 +351,6 @@ def merge(
     was_made = result is None
     if result is None:
         _check_new(values)
-        # Closed first: the new one often takes the name of one of them.
         values.setdefault("opened_on", ground.effective_on)
         parent = _reached_superior(parent, by)
         names = {one.name for one in sources if one.parent_id == parent.pk}
@@ -378,10 +362,7 @@ def merge(
     _check_open(result)
     moved, ended = {}, []
     for source in sources:
-        for child in Organization.objects.open().filter(parent=source).order_by("lft"):
-            moved[str(child.pk)] = [source.pk, result.pk]
-            tree.move(child, parent=Organization.objects.get(pk=result.pk), by=by)
-        source.refresh_from_db()
+        moved |= _move_below(source, lambda child: result, by)
         ended += [f"{source.short_name}：{post}" for post in _close(source, ground)]
     result.refresh_from_db()
     data = {"moved": moved, "made": was_made, "ended": ended}
@@ -420,19 +401,30 @@ def split(
         _check_new(product)
         values = {"opened_on": ground.effective_on, "category": source.category, **product}
         made.append(tree.insert(parent=source.parent, by=by, reason=ground.text, **values))
-    moved = {}
-    for child in Organization.objects.open().filter(parent=source).order_by("lft"):
+
+    def product_of(child: Organization) -> Organization | None:
         place = assigned.get(child.pk, 0 if closes else None)
-        if place is None:
-            continue
-        if not 0 <= place < len(made):
+        if place is not None and not 0 <= place < len(made):
             raise StructureError(f"没有为“{child.name}”选定分设后的上级")
-        moved[str(child.pk)] = [source.pk, made[place].pk]
-        tree.move(child, parent=Organization.objects.get(pk=made[place].pk), by=by)
-    source.refresh_from_db()
+        return None if place is None else made[place]
+
+    moved = _move_below(source, product_of, by)
     ended = _close(source, ground) if closes else []
     data = {"moved": moved, "closes": closes, "ended": ended}
     return _done(ChangeKind.SPLIT, source, ground, by, data=data, products=made)
+
+
+def _move_below(source: Organization, superior_of: Callable, by) -> dict[str, list[int]]:
+    """Hang each open subordinate under the superior that the function gives it, if any; keys of
+    the old and the new superior by that of the subordinate. `source` is read afresh."""
+    moved = {}
+    for child in Organization.objects.open().filter(parent=source).order_by("lft"):
+        superior = superior_of(child)
+        if superior is not None:
+            moved[str(child.pk)] = [source.pk, superior.pk]
+            tree.move(child, parent=superior, by=by)
+    source.refresh_from_db()
+    return moved
 
 
 # ---------------------------------------------------------------- tables
@@ -490,8 +482,7 @@ def undo(change: OrgChange, *, ground: Ground, by) -> OrgChange:
     if refusal:
         raise StructureError(refusal)
     organization, data = change.organization, change.data
-    ground = Ground(ground.effective_on, ground.document_number, ground.reason, undoes=change)
-    said = {"ground": ground, "by": by}
+    said = {"ground": replace(ground, undoes=change), "by": by}
     if change.kind == ChangeKind.RENAME:
         name, short_name = data["name"][0], data["short_name"][0]
         return rename(organization, name=name, short_name=short_name, **said)

@@ -1,5 +1,6 @@
 """What pages of this app take from people, turned into clean values."""
 
+from collections.abc import Callable
 from datetime import date
 
 from django import forms
@@ -25,6 +26,23 @@ class SearchField(forms.CharField):
         hint = {"placeholder": "名称、简称、代码或拼音首字母", "type": "search"}
         widget = forms.TextInput(attrs=hint)
         super().__init__(label="查找", required=False, max_length=60, widget=widget)
+
+
+ALL = ("", "全部")
+
+
+class Narrowing(forms.Form):
+    """What a list is narrowed to, from the address: `chosen` has what makes sense, `ignored` the
+    labels of what does not."""
+
+    def __init__(self, data, **choices):
+        """`choices` maps fields to the (value, label) pairs known only at the request."""
+        super().__init__(data, label_suffix="")
+        for name, pairs in choices.items():
+            self.fields[name].choices = [ALL, *pairs]
+        self.is_valid()
+        self.chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        self.ignored = [field.label for name, field in self.fields.items() if name in self.errors]
 
 
 # ---------------------------------------------------------------- signing in
@@ -227,7 +245,7 @@ class LineField(forms.CharField):
         return " ".join(super().to_python(value).split())
 
 
-class CodeField(LineField):
+class OrganizationCodeField(LineField):
     def __init__(self, **kwargs):
         super().__init__(max_length=24, **kwargs)
 
@@ -236,7 +254,9 @@ class CodeField(LineField):
 
 
 class GroundForm(forms.Form):
-    """On which day and by which document; each kind of change adds what it needs."""
+    """On which day and by which document; each kind of change adds what its `service` needs."""
+
+    service: Callable[..., OrgChange]
 
     effective_on = forms.DateField(
         label="变动日期", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
@@ -283,7 +303,7 @@ class GroundForm(forms.Form):
 
     def act(self) -> OrgChange:
         """Make the change; `changes` raises `StructureError` where it may not be."""
-        raise NotImplementedError
+        return self.service(self.organization, ground=self.ground, by=self.post, **self.entered)
 
 
 def _words(field: forms.Field, value) -> str:
@@ -322,7 +342,7 @@ def organization_named(text: str, post) -> Organization:
 class NewOrganization(forms.Form):
     """What a new organization is called and counted as."""
 
-    code = CodeField(label="代码", help_text="按统一编制的代码填写，建立后不能更改")
+    code = OrganizationCodeField(label="代码", help_text="按统一编制的代码填写，建立后不能更改")
     name = LineField(label="全称", max_length=120)
     kind = forms.ChoiceField(label="组织类型", choices=Kind.choices, initial=Kind.BRANCH)
     category = forms.ModelChoiceField(
@@ -332,52 +352,42 @@ class NewOrganization(forms.Form):
 
 
 class CreateForm(NewOrganization, GroundForm):
-    def act(self):
-        said = {"ground": self.ground, "by": self.post}
-        return changes.create(self.organization, **said, **self.entered)
+    service = staticmethod(changes.create)
 
 
 class RenameForm(GroundForm):
+    service = staticmethod(changes.rename)
+
     name = LineField(label="新的全称", max_length=120)
     short_name = LineField(
         label="新的简称", max_length=120, required=False, help_text="留空则由全称得出"
     )
 
-    def act(self):
-        said = {"ground": self.ground, "by": self.post}
-        return changes.rename(self.organization, **said, **self.entered)
-
 
 class ReclassifyForm(GroundForm):
+    service = staticmethod(changes.reclassify)
+
     category = forms.ModelChoiceField(
         Category.objects.order_by("order", "pk"), label="新的领域类别"
     )
 
-    def act(self):
-        said = {"ground": self.ground, "by": self.post}
-        return changes.reclassify(self.organization, **said, **self.entered)
-
 
 class UpgradeForm(GroundForm):
+    service = staticmethod(changes.upgrade)
+
     kind = forms.ChoiceField(label="新的组织类型", choices=Kind.choices)
     is_rated = forms.BooleanField(
         label="纳入定级", required=False, help_text="党支部改设为党总支、党委后一般不再自己定级"
     )
 
-    def act(self):
-        said = {"ground": self.ground, "by": self.post}
-        return changes.upgrade(self.organization, **said, **self.entered)
-
 
 class MoveForm(GroundForm):
+    service = staticmethod(changes.move)
+
     parent = OrganizationField(label="新的上级")
 
     def clean_parent(self):
         return organization_named(self.cleaned_data["parent"], self.post)
-
-    def act(self):
-        said = {"ground": self.ground, "by": self.post}
-        return changes.move(self.organization, **said, **self.entered)
 
 
 class MergeForm(GroundForm):
@@ -389,7 +399,7 @@ class MergeForm(GroundForm):
         help_text=f"每行一个，填写代码或唯一的全称，最多{MOST_MERGED}个",
     )
     result = forms.ChoiceField(label="合并后", widget=forms.RadioSelect, choices=(), initial=INTO)
-    code = CodeField(label="新党组织的代码", required=False)
+    code = OrganizationCodeField(label="新党组织的代码", required=False)
     name = LineField(label="新党组织的全称", max_length=120, required=False)
 
     def __init__(self, *args, **kwargs):
@@ -446,7 +456,7 @@ class SplitForm(GroundForm):
         fields = {}
         for place in range(MOST_PRODUCTS):
             label = f"分设的第{place + 1}个"
-            code = CodeField(label=f"{label}：代码", required=not place)
+            code = OrganizationCodeField(label=f"{label}：代码", required=not place)
             name = LineField(label=f"{label}：全称", max_length=120, required=not place)
             fields |= {f"code_{place}": code, f"name_{place}": name}
         children = Organization.objects.open().filter(parent=self.organization).order_by("lft")
@@ -505,13 +515,11 @@ class SplitForm(GroundForm):
 
 
 class CloseForm(GroundForm):
-    def act(self):
-        return changes.close(self.organization, ground=self.ground, by=self.post)
+    service = staticmethod(changes.close)
 
 
 class ReopenForm(GroundForm):
-    def act(self):
-        return changes.reopen(self.organization, ground=self.ground, by=self.post)
+    service = staticmethod(changes.reopen)
 
 
 class UndoForm(GroundForm):

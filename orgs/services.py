@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from ledger_site.base import trail
 
+from . import tree
 from .choices import CATEGORIES, Role
 from .models import Appointment, Category, FormerName, Organization, User
 
@@ -69,17 +70,13 @@ def appoint(user: User, organization: Organization, *roles: Role, by, is_ledger_
         for role in roles
         if role not in held
     )
-    trail.record("appoint", "任职", [_act(appointment) for appointment in made], by=by)
+    trail.record("appoint", "任职", [act_of(appointment) for appointment in made], by=by)
     return made
 
 
-def _act(appointment: Appointment) -> trail.Act:
-    return trail.Act(
-        "appointment",
-        appointment.pk,
-        appointment.organization.code,
-        str(appointment),
-    )
+def act_of(appointment: Appointment, reason: str = "") -> trail.Act:
+    code = appointment.organization.code
+    return trail.Act("appointment", appointment.pk, code, str(appointment), reason)
 
 
 @trail.service("更名")
@@ -94,16 +91,11 @@ def rename(organization: Organization, *, name: str, short_name: str, by, reason
         short_name=organization.short_name,
         ended_on=timezone.localdate(),
     )
-    act = trail.Act(
-        "organization",
-        organization.pk,
-        organization.code,
-        organization.name,
+    act = tree.act_of(
+        organization,
         reason,
-        {
-            "name": [organization.name, name],
-            "short_name": [organization.short_name, short_name],
-        },
+        name=[organization.name, name],
+        short_name=[organization.short_name, short_name],
     )
     organization.name, organization.short_name = name, short_name
     organization.save()

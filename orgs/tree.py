@@ -43,10 +43,16 @@ def lock() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
 
 
-def _act(organization, **data) -> trail.Act:
-    return trail.Act(
-        "organization", organization.pk, organization.code, organization.name, data=data
-    )
+def act_of(organization, reason: str = "", **data) -> trail.Act:
+    named = (organization.pk, organization.code, organization.name)
+    return trail.Act("organization", *named, reason, data)
+
+
+def check_name(parent: Organization | None, name: str, *, of: Organization | None = None) -> None:
+    """Refuse a name that another open one than `of` has below the superior."""
+    same = Organization.objects.open().filter(parent=parent, name=name)
+    if same.exclude(pk=of and of.pk).exists():
+        raise StructureError(f"同一上级下已有“{name}”，请核对名称")
 
 
 def short_name_under(parent: Organization | None, name: str) -> str:
@@ -67,8 +73,7 @@ def insert(*, parent: Organization | None, by, reason: str = "", **values) -> Or
         parent = Organization.objects.get(pk=parent.pk)  # as it is now, under the lock
         _check_superior(parent, parent.level + 1)
     siblings = Organization.objects.filter(parent=parent)
-    if siblings.open().filter(name=values["name"]).exists():
-        raise StructureError(f"同一上级下已有“{values['name']}”，请核对名称")
+    check_name(parent, values["name"])
     if "order" not in values:
         last = siblings.order_by("-order").values_list("order", flat=True).first()
         values["order"] = (last or 0) + 1
@@ -76,9 +81,7 @@ def insert(*, parent: Organization | None, by, reason: str = "", **values) -> Or
     values["short_name"] = values.get("short_name") or short_name_under(parent, values["name"])
     organization = Organization(parent=parent, **values)
     organization.save(structure=True)
-    act = _act(organization)
-    act.reason = reason
-    trail.record("insert", "新建党组织", [act], by=by)
+    trail.record("insert", "新建党组织", [act_of(organization, reason)], by=by)
     return organization
 
 
@@ -110,8 +113,7 @@ def move(organization: Organization, *, parent: Organization, by, reason: str = 
     organization.parent = parent
     organization.save(structure=True)
     organization.refresh_from_db()
-    act = _act(organization, old=old and old.code, new=parent.code)
-    act.reason = reason
+    act = act_of(organization, reason, old=old and old.code, new=parent.code)
     trail.record("move", "转隶", [act], by=by)
     return organization
 
@@ -235,13 +237,13 @@ def load(lines: list[Line], *, by, records_each: bool = False) -> Loaded:
     _write(new, order)
     _rewrite(changed)
     analyzed(Organization, SearchText, rows=len(new) + len(changed))
-    acts = [_act(node.organization, **node.changes) for node in changed]
+    acts = [act_of(node.organization, **node.changes) for node in changed]
     if acts:
         trail.record("change", "批量修改党组织", acts, by=by)
     if new:
         loaded = [trail.Act("organization", None, "", "", data={"count": len(new)})]
         if records_each:
-            loaded = [_act(node.organization) for node in new]
+            loaded = [act_of(node.organization) for node in new]
         trail.record("load", "批量导入党组织", loaded, by=by)
     outcomes = {node.organization.code: node.changes for node in changed}
     if records_each:

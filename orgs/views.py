@@ -16,7 +16,7 @@ from ledger_site.base.paging import Page, page_of
 
 from . import changes
 from .choices import ChangeKind, Role
-from .forms import CHANGE_FORMS, GroundForm, SearchField, TermForm, UndoForm
+from .forms import ALL, CHANGE_FORMS, GroundForm, Narrowing, SearchField, TermForm, UndoForm
 from .models import Appointment, Organization, OrgChange
 from .posts import Post
 from .tree import StructureError
@@ -28,15 +28,9 @@ DUE_SOON = timedelta(days=180)  # 换届: from half a year before the term ends
 LACKING = (("clerk", "没有台账专人的"), ("reviewer", "有下级而没有审核人员的"))
 
 
-class Search(forms.Form):
+class Search(Narrowing):
     q = SearchField()
-    lacking = forms.ChoiceField(label="只看", required=False, choices=[("", "全部"), *LACKING])
-
-    def __init__(self, data):
-        super().__init__(data, label_suffix="")
-        self.is_valid()
-        self.chosen = {name: value for name, value in self.cleaned_data.items() if value}
-        self.ignored = [self.fields[name].label for name in self.errors]
+    lacking = forms.ChoiceField(label="只看", required=False, choices=[ALL, *LACKING])
 
 
 def _shown(organizations):
@@ -211,17 +205,9 @@ def _asked(request, form: GroundForm, title: str):
     return render(request, "orgs/change.html", context)
 
 
-class ChangeFilters(forms.Form):
-    kind = forms.ChoiceField(
-        label="变动", required=False, choices=[("", "全部"), *ChangeKind.choices]
-    )
+class ChangeFilters(Narrowing):
+    kind = forms.ChoiceField(label="变动", required=False, choices=[ALL, *ChangeKind.choices])
     q = SearchField()
-
-    def __init__(self, data):
-        super().__init__(data, label_suffix="")
-        self.is_valid()
-        self.chosen = {name: value for name, value in self.cleaned_data.items() if value}
-        self.ignored = [self.fields[name].label for name in self.errors]
 
 
 def _changes(request):

@@ -3,25 +3,16 @@
 from django import forms
 
 from ledger_site.base.paging import whole
-from orgs.forms import SearchField
+from orgs.forms import ALL, Narrowing, SearchField
 
 from .choices import Grade, State
 
-ALL = ("", "全部")
 
-
-class Filters(forms.Form):
-    """Reads GET parameters: `read` gives the good ones, `ignored` the labels of the others."""
+class Filters(Narrowing):
+    """An address that says nonsense is shown as one that says nothing."""
 
     def __init__(self, data, **choices):
-        """`choices` maps fields to the (value, label) pairs known only at the request."""
-        super().__init__(data, label_suffix="")
-        for name, pairs in choices.items():
-            self.fields[name].choices = [ALL, *pairs]
-        self.is_valid()
-        self.chosen = {name: value for name, value in self.cleaned_data.items() if value}
-        self.ignored = [field.label for name, field in self.fields.items() if name in self.errors]
-        # An address that says nonsense is shown as one that says nothing.
+        super().__init__(data, **choices)
         for name in self.errors:
             self.data = self.data.copy()
             self.data.pop(name, None)
