@@ -6,7 +6,7 @@
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from ratings.querysets import ancestors, successor
+from ratings.querysets import ancestors, line_of, successor
 
 from .choices import CheckState, PracticeAction, RemedyState
 
@@ -85,7 +85,7 @@ class PracticeQuerySet(QuerySet):
         """What the unit found or passed on, what a direct subordinate recommended to it, and what
         it or a superior published."""
         acts = self.model.acts.rel.related_model.objects.filter(practice=OuterRef("pk"))
-        line = [*ancestors(own.path), own.path]
+        line = line_of(own.path)
         return self.filter(
             Exists(acts.filter(report=own))
             | Exists(acts.filter(report__parent=own, action=PracticeAction.RECOMMEND))

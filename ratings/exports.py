@@ -36,7 +36,7 @@ from .choices import CycleState, Form, Grade, State
 from .columns import COLUMNS, FIELDS, TARGET, Field
 from .models import Report
 from .movement import FALLEN, MISSED, RISEN, Movement
-from .querysets import EXCUSED, STEP, ancestors, from_path, successor
+from .querysets import EXCUSED, STEP, ancestors, from_path, line_of, successor
 from .summary import Basis, Figures, Line, Summary, by_category, excused_paths, share
 
 __all__ = ["CONTENT_TYPE", "file_name", "title_of", "write", "write_split"]
@@ -283,7 +283,7 @@ class _Source:
             if not twice:
                 break
             for path in twice:
-                line = [p for p in (*ancestors(path), path) if len(p) > top][-depth:]
+                line = [p for p in line_of(path) if len(p) > top][-depth:]
                 if len(line) == depth:
                     labels[path] = " / ".join(units[p][0] for p in line)
                 else:

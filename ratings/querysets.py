@@ -36,6 +36,11 @@ def ancestors(path: str) -> list[str]:
     return [path[:end] for end in range(STEP, len(path), STEP)]
 
 
+def line_of(path: str) -> list[str]:
+    """A path and those of the superiors, the root first."""
+    return [*ancestors(path), path]
+
+
 EXCUSED = Q(state=State.EXCUSED) | Q(is_row_excused=True)
 STANDING = Q(state__in=STANDING_STATES) | Q(order__isnull=False)
 
@@ -80,7 +85,7 @@ class ReportQuerySet(QuerySet):
             return self.none()
         scope = Q(pk=None)
         for cycle, path in self._own(post):
-            line = Q(path__in=[*ancestors(path), path]) | below(path)
+            line = Q(path__in=line_of(path)) | below(path)
             scope |= Q(line, cycle=cycle)
         return self.filter(scope)
 
@@ -225,7 +230,7 @@ class UploadQuerySet(QuerySet):
 class PublicityQuerySet(QuerySet):
     def visible_to(self, report):
         """What the unit of a report and each of its superiors has made public in the cycle."""
-        line = [*ancestors(report.path), report.path]
+        line = line_of(report.path)
         return self.filter(report__cycle=report.cycle_id, report__path__in=line)
 
 

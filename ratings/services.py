@@ -18,7 +18,7 @@ from .checks import EXPLAINED
 from .choices import Occasion, State
 from .columns import FIELDS, REPORTED_NAMES
 from .models import CorrectionOrder, Cycle, LedgerEntry, Reminder, Report
-from .querysets import ancestors
+from .querysets import line_of
 from .versions import plain
 
 WRITTEN = (*REPORTED_NAMES, "explanations", "prefilled", "unread")
@@ -230,12 +230,7 @@ def open_correction(
         raise TransitionRefused("请选择要更正的台账行和栏目")
     if not number.strip() or not reason.strip():
         raise TransitionRefused("请填写更正通知的文号和理由")
-    paths = {
-        path
-        for row in rows
-        for path in [*ancestors(row.path), row.path]
-        if len(path) > len(issuer.path)
-    }
+    paths = {path for row in rows for path in line_of(row.path) if len(path) > len(issuer.path)}
     pks = Report.objects.filter(cycle=issuer.cycle_id, path__in=paths).values_list("pk", flat=True)
     chain = workflow.locked([issuer.pk, *pks])
     issuer = chain.pop(issuer.pk)

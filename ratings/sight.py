@@ -17,7 +17,7 @@ from .choices import State
 from .columns import DECISION_NAMES, FIELDS
 from .models import Report, ReportVersion
 from .querysets import EXCUSED as IS_EXCUSED
-from .querysets import STEP, ancestors, below
+from .querysets import STEP, below, line_of
 from .summary import Basis, Summary, excused_paths, summarize
 
 DRAFT, RETURNED, WAITING = "填报中（未上报）", "已退回（未重新上报）", "已上报（待审核）"
@@ -96,7 +96,7 @@ def as_seen(reports: Iterable[Report], post) -> list[Seen]:
 
 def _seen(report, post, excused, handed_up) -> Seen:
     if report.organization_id != post.organization_id:
-        reason = next((excused[path] for path in _line(report.path) if path in excused), None)
+        reason = next((excused[path] for path in line_of(report.path) if path in excused), None)
         if reason is None and report.is_row_excused:
             reason = report.excuse_reason
         if reason is not None:
@@ -118,13 +118,9 @@ def _live(report: Report) -> dict[str, Any]:
     return {name: getattr(report.entry, name) for name in NAMES}
 
 
-def _line(path: str) -> list[str]:
-    return [*ancestors(path), path]
-
-
 def _excused_above(reports: list[Report], own: str) -> dict[str, str]:
     """Paths and reasons of 免报 at or above these reports, below the own unit."""
-    paths = {p for report in reports for p in _line(report.path) if len(p) > len(own)}
+    paths = {p for report in reports for p in line_of(report.path) if len(p) > len(own)}
     excused = Report.objects.of(reports[0].cycle_id).filter(path__in=paths, state=State.EXCUSED)
     return dict(excused.values_list("path", "excuse_reason"))
 
@@ -150,7 +146,7 @@ def numbers_seen(reports: Iterable[Report], post) -> dict[int, int]:
         return near
     own = Report.objects.own(post).of(reports[0].cycle_id).values_list("path", flat=True).first()
     excused = _excused_above(far, own)
-    far = [report for report in far if excused.keys().isdisjoint(_line(report.path))]
+    far = [report for report in far if excused.keys().isdisjoint(line_of(report.path))]
     settled = {report.pk: report.number for report in far if not report.order_id}
     corrected = _handed_up([report for report in far if report.order_id], own)
     return near | settled | {pk: version.number for pk, (version, _) in corrected.items()}
@@ -161,7 +157,7 @@ def _handed_up(reports: list[Report], own: str) -> dict[int, tuple[ReportVersion
     one by the digests in it, and the superior's decision on it. A query a level."""
     if not reports:
         return {}
-    paths = {p for report in reports for p in _line(report.path) if len(p) > len(own)}
+    paths = {p for report in reports for p in line_of(report.path) if len(p) > len(own)}
     chain = {
         path: (pk, code)
         for path, pk, code in Report.objects.of(reports[0].cycle_id)

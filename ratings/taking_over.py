@@ -24,7 +24,7 @@ from orgs.tree import StructureError
 from . import lineage, opening, workflow
 from .choices import Origin, State
 from .models import Cycle, LedgerEntry, Report, Takeover
-from .querysets import STEP, ancestors, from_path, successor
+from .querysets import STEP, from_path, line_of, successor
 
 # ---------------------------------------------------------------- noting and trying
 
@@ -43,14 +43,19 @@ def follow(made: list[OrgChange], by) -> None:
             f"“{cycles[0]}”进行中，一次最多变动{MOST_AT_ONCE}个党组织，现在有{len(made)}个，请分批导入"
         )
     for change in made if cycles else ():
-        line = Organization.objects.filter(pk__in=_units(change)).get_ancestors(include_self=True)
-        concerned = Report.objects.filter(organization__in=line.order_by())
+        concerned = _concerned(Report.objects.all(), _units(change))
         superiors = _superiors(change)
         for cycle in cycles:
             if concerned.filter(cycle=cycle).exists():
                 takeover = Takeover.objects.create(change=change, cycle=cycle)
                 takeover.superiors.set(superiors)
                 attempt(takeover, by=by)
+
+
+def _concerned(reports, units: set[int]):
+    """Reports of organizations and of those above them, in the tree as it is now."""
+    line = Organization.objects.filter(pk__in=units).get_ancestors(include_self=True)
+    return reports.filter(organization__in=line.order_by())
 
 
 def _units(change: OrgChange) -> set[int]:
@@ -132,11 +137,10 @@ class _TakingOver:
         return reports.filter(parent=None)[0]
 
     def _lock(self) -> None:
-        units = _units(self.change) | _superiors(self.change)
-        line = Organization.objects.filter(pk__in=units).get_ancestors(include_self=True)
         reports = Report.objects.of(self.takeover.cycle_id)
-        paths = reports.filter(organization__in=line.order_by()).values_list("path", flat=True)
-        wanted = {above for path in paths for above in [*ancestors(path), path]}
+        concerned = _concerned(reports, _units(self.change) | _superiors(self.change))
+        paths = concerned.values_list("path", flat=True)
+        wanted = {above for path in paths for above in line_of(path)}
         workflow.locked(reports.filter(path__in=wanted).values_list("pk", flat=True))
 
     def run(self) -> None:
@@ -235,18 +239,16 @@ class _TakingOver:
     def _report(self, organization) -> Report | None:
         return self._of(organization).select_related("parent", "cycle").first()
 
-    def _line(self, report: Report | None) -> list[Report]:
-        """The report and its superiors, as they are now, the root first."""
-        if report is None:
-            return []
-        line = [*ancestors(report.path), report.path]
-        return list(Report.objects.of(self.cycle).filter(path__in=line).order_by("path"))
+    def _check_corrected(self, report: Report) -> None:
+        if report.order_id:
+            raise TransitionRefused(f"“{report.name}”正在更正，办结后才能纳入")
 
     def _check_line(self, report: Report | None) -> None:
-        """Nothing that a standing version holds may change (rule 7)."""
-        for above in reversed(self._line(report)):
-            if above.order_id:
-                raise TransitionRefused(f"“{above.name}”正在更正，办结后才能纳入")
+        """Nothing that a standing version holds may change (rule 7): of the report, and of each
+        superior, as they are now."""
+        line = line_of(report.path) if report else ()
+        for above in Report.objects.of(self.cycle).filter(path__in=line).order_by("-path"):
+            self._check_corrected(above)
             if above.is_standing:
                 raise TransitionRefused(
                     f"“{above.name}”{above.get_state_display()}，撤回、退回或重开后才能纳入"
@@ -321,7 +323,7 @@ class _TakingOver:
 
     def _count(self, superior: Report, number: int, *, beyond: Iterable[str] = ()) -> None:
         """Add to what is to be rated below a report and each superior, but for paths `beyond`."""
-        line = {*ancestors(superior.path), superior.path} - set(beyond)
+        line = set(line_of(superior.path)) - set(beyond)
         Report.objects.of(self.cycle).filter(path__in=line).update(
             rated_count=F("rated_count") + number, token=F("token") + 1
         )
@@ -331,11 +333,10 @@ class _TakingOver:
         old = report.parent
         self._check_line(old)
         self._check_line(superior)
-        if report.order_id:
-            raise TransitionRefused(f"“{report.name}”正在更正，办结后才能纳入")
+        self._check_corrected(report)
         number = report.rated_count + report.is_rated
-        old_line = {*ancestors(old.path), old.path}
-        new_line = {*ancestors(superior.path), superior.path}
+        old_line = set(line_of(old.path))
+        new_line = set(line_of(superior.path))
         self._count(old, -number, beyond=new_line)
         self._count(superior, number, beyond=old_line)
         path = self._next_path(superior)
@@ -348,7 +349,7 @@ class _TakingOver:
         if not Report.objects.filter(parent=old).exists():
             Report.objects.filter(pk=old.pk).update(has_subordinates=False)
             if not old.is_rated and old.state != State.EXCUSED:
-                self._restructure(old, "excuse", "免报", State.EXCUSED, "下级已全部转出")
+                self._excuse(old, "下级已全部转出")
 
     def _rate(self, organization: Organization) -> None:
         """Take the organization's own row in, or out, as the cycle's scope says now."""
@@ -370,45 +371,45 @@ class _TakingOver:
         if wanted and report.state == State.EXCUSED:
             self._bring_back(report)
         elif not wanted and report.state != State.EXCUSED:
-            self._restructure(report, "excuse", "免报", State.EXCUSED, self.reason)
+            self._excuse(report, self.reason)
+
+    def _changeable(self, organization: Organization) -> Report | None:
+        """The report, if it is not 免报 anyway; refused where nothing of it may change."""
+        report = self._report(organization)
+        if report is None or report.state == State.EXCUSED:
+            return None
+        self._check_line(report.parent)
+        self._check_corrected(report)
+        return report
 
     def _set_aside(self, organization: Organization) -> None:
         """免报 of what exists no more; its row, versions and measures stay as history."""
-        report = self._report(organization)
-        if report is None or report.state == State.EXCUSED:
-            return
-        self._check_line(report.parent)
-        if report.order_id:
-            raise TransitionRefused(f"“{report.name}”正在更正，办结后才能纳入")
-        self._restructure(
-            report, "excuse", "免报", State.EXCUSED, self.reason, is_row_excused=False
-        )
+        report = self._changeable(organization)
+        if report:
+            self._excuse(report, self.reason)
+
+    def _excuse(self, report: Report, reason: str) -> None:
+        said = {"excuse_reason": reason, "is_row_excused": False}
+        self._restructure(report, "excuse", "免报", State.EXCUSED, reason, **said)
 
     def _bring_back(self, report: Report) -> None:
         self._check_line(report.parent)
-        self._forget_decision(report)
-        target = State.RETURNED if report.number else State.DRAFT
-        self._restructure(report, "include", "恢复填报", target, self.reason, accepted_version=None)
+        said = {"excuse_reason": "", "is_row_excused": False}
+        self._open_again(report, "include", "恢复填报", **said)
 
     def _renew(self, organization: Organization) -> None:
         """Open the report again, without its grade: what it was given is another's."""
-        report = self._report(organization)
-        if report is None or report.state == State.EXCUSED:
-            return
-        self._check_line(report.parent)
-        if report.order_id:
-            raise TransitionRefused(f"“{report.name}”正在更正，办结后才能纳入")
+        report = self._changeable(organization)
+        if report and (report.number or not report.is_open):
+            self._open_again(report, "renew", "重新定级", was_returned=bool(report.number))
+        elif report:
+            self._forget_decision(report)
+
+    def _open_again(self, report: Report, action: str, label: str, **columns) -> None:
         self._forget_decision(report)
-        if report.number or not report.is_open:
-            self._restructure(
-                report,
-                "renew",
-                "重新定级",
-                State.RETURNED if report.number else State.DRAFT,
-                self.reason,
-                accepted_version=None,
-                was_returned=bool(report.number),
-            )
+        target = State.RETURNED if report.number else State.DRAFT
+        said = {"accepted_version": None, **columns}
+        self._restructure(report, action, label, target, self.reason, **said)
 
     def _say_origin(self, organization, origin: Origin, text: str, old: list[Organization]) -> None:
         """What it was made of, with the rows of this cycle; those of the one before `lineage`
@@ -433,10 +434,6 @@ class _TakingOver:
         )
 
     def _restructure(self, report, action, label, target, reason, **columns) -> None:
-        if action == "excuse":
-            columns["excuse_reason"] = reason
-        elif action == "include":
-            columns |= {"excuse_reason": "", "is_row_excused": False}
         act = workflow.restructure(report, action, label, target, reason, self.by, **columns)
         self.acts.append(act)
 

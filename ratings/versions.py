@@ -19,7 +19,7 @@ from django.db.models import Q
 from .choices import State
 from .columns import DECISION_NAMES, REPORTED_NAMES
 from .models import LedgerEntry, Report, ReportVersion
-from .querysets import ancestors
+from .querysets import line_of
 
 FORMAT = 1
 SEPARATOR = "|"
@@ -235,7 +235,7 @@ def way_down(version: ReportVersion, reports: Iterable[Report]) -> Iterator[Step
 
 def line_to(report: Report, top: str = "") -> list[Report]:
     """The report with the superiors above it, the highest first; those from the path `top` on."""
-    paths = [path for path in (*ancestors(report.path), report.path) if path >= top]
+    paths = [path for path in line_of(report.path) if path >= top]
     line = Report.objects.filter(cycle=report.cycle_id, path__in=paths)
     return list(line.order_by("path").select_related("parent", "cycle"))
 

@@ -693,8 +693,9 @@ def _remember(action, steps, reason, fields, until, is_import) -> None:
             data["until"] = until.isoformat()
         mark = mark_of(action, report, by, is_import)
         history.append(
-            ReportMove(
-                report=report,
+            _entry(
+                report,
+                by,
                 action=action,
                 label=label_of(action, report),
                 source=step.source,
@@ -702,10 +703,6 @@ def _remember(action, steps, reason, fields, until, is_import) -> None:
                 number=step.number or report.number,
                 reason=reason,
                 data=data,
-                person=by.user,
-                person_name=by.person_name,
-                unit=by.organization,
-                unit_name=by.unit_name,
                 mark=mark,
             )
         )
@@ -714,6 +711,18 @@ def _remember(action, steps, reason, fields, until, is_import) -> None:
         acts.append(act)
     ReportMove.objects.bulk_create(history, batch_size=1000)
     trail.record(action, TRANSITIONS[action].label, acts, by=steps[0].by)
+
+
+def _entry(report: Report, by: Post, **values) -> ReportMove:
+    """One entry of a report's history: as it stands before the move, but for these values."""
+    return ReportMove(
+        report=report,
+        person=by.user,
+        person_name=by.person_name,
+        unit=by.organization,
+        unit_name=by.unit_name,
+        **{"source": report.state, "number": report.number} | values,
+    )
 
 
 def act_of(report: Report, reason: str = "", **data) -> trail.Act:
@@ -731,19 +740,14 @@ def open_for_correction(
         state=S.RETURNED, order=order, was_returned=True, token=F("token") + 1
     )
     ReportMove.objects.bulk_create(
-        ReportMove(
-            report=report,
+        _entry(
+            report,
+            by,
             action="correct",
             label="更正",
-            source=report.state,
             target=S.RETURNED,
-            number=report.number,
             reason=f"{order.number}：{order.reason}",
             data={"fields": order.fields},
-            person=by.user,
-            person_name=by.person_name,
-            unit=by.organization,
-            unit_name=by.unit_name,
         )
         for report in reports
     )
@@ -769,17 +773,5 @@ def restructure(
     same = Report.objects.filter(pk=report.pk, state=report.state)
     if not same.update(state=target, token=F("token") + 1, **columns):
         raise TransitionRefused("内容已变更，请重新查看后再办理")
-    ReportMove.objects.create(
-        report=report,
-        action=action,
-        label=label,
-        source=report.state,
-        target=target,
-        number=report.number,
-        reason=reason,
-        person=by.user,
-        person_name=by.person_name,
-        unit=by.organization,
-        unit_name=by.unit_name,
-    )
+    _entry(report, by, action=action, label=label, target=target, reason=reason).save()
     return act_of(report, reason, state=[report.state, target])

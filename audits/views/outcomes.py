@@ -16,7 +16,7 @@ from ratings import versions
 from ratings.columns import FIELDS
 from ratings.filters import ALL, Filters
 from ratings.models import CorrectionOrder, Report
-from ratings.querysets import ancestors
+from ratings.querysets import line_of
 from ratings.services import open_correction
 from ratings.views import showing
 from ratings.views.entered import text_of, token_of
@@ -217,7 +217,7 @@ def correction(request, pk):
     if order.issuer_id != own.pk:
         rows = rows.filter(subtree(own, ""))
     rows = list(rows[:MOST_ROWS])
-    paths = {path for row in rows for path in [*ancestors(row.path), row.path]}
+    paths = {path for row in rows for path in line_of(row.path)}
     chain = Report.objects.within(request.post).of(own.cycle_id).filter(path__in=paths)
     chain = [one for one in chain.order_by("path") if len(one.path) > len(order.issuer.path)]
     request_ = getattr(order, "request", None)
@@ -281,7 +281,7 @@ def practice(request, pk):
         else:
             messages.success(request, f"已办理：{PracticeAction(action).label}")
         return redirect(found)
-    line = [*ancestors(own.path), own.path]
+    line = line_of(own.path)
     acts = found.acts.select_related("report")
     context = {
         "practice": found,
