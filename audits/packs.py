@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db.models import Q
-from django.utils import timezone
 
 from ratings.columns import FIELDS
 from ratings.models import CorrectionOrder, Report
-from ratings.packs import contributes
+from ratings.packs import contributes, moment_of
 
 from .choices import CheckState
 from .models import Finding, Look, Practice, Remedy, RemedyEntry, SampleRow, SpotCheck
@@ -33,10 +32,6 @@ def _drawn(reports, post, *, found: bool) -> list[SampleRow]:
         rows = rows.filter(is_shown, found_at__isnull=False)
     rows = rows.select_related("spot_check__report").defer("spot_check__frame")
     return list(rows.order_by("report__path", "spot_check"))
-
-
-def _moment(at) -> str:
-    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 def _named(reports) -> dict[int, tuple[str, str]]:
@@ -66,8 +61,8 @@ def _checks(reports, post) -> Rows:
             check.purpose,
             check.get_method_display(),
             check.get_state_display(),
-            _moment(check.started_at),
-            _moment(check.closed_at),
+            moment_of(check.started_at),
+            moment_of(check.closed_at),
             check.frame_digest,
             check.seed,
         )
@@ -90,7 +85,7 @@ def _findings(reports, post) -> Rows:
             one.get_verdict_display(),
             one.text,
             row.found_by,
-            _moment(row.found_at),
+            moment_of(row.found_at),
         )
 
 
@@ -108,7 +103,7 @@ def _opinions(reports, post) -> Rows:
             row.get_opinion_grade_display(),
             row.opinion,
             row.found_by,
-            _moment(row.found_at),
+            moment_of(row.found_at),
         )
 
 
@@ -123,7 +118,7 @@ def _looks(reports, post) -> Rows:
             row.spot_check.title,
             look.number or "",
             look.purpose,
-            _moment(look.at),
+            moment_of(look.at),
             look.person_name,
             look.unit_name,
         )
@@ -158,7 +153,7 @@ def _remedies(reports, post) -> Rows:
             "逾期" if remedy.is_overdue else remedy.get_state_display(),
             entry.label,
             entry.text,
-            _moment(entry.at),
+            moment_of(entry.at),
             entry.person_name,
             entry.unit_name,
         )
@@ -179,8 +174,8 @@ def _corrections(reports, post) -> Rows:
             order.issuer.name,
             order.reason,
             "、".join(FIELDS[name].label for name in order.fields),
-            _moment(order.issued_at),
-            _moment(order.closed_at),
+            moment_of(order.issued_at),
+            moment_of(order.closed_at),
         )
 
 
@@ -197,6 +192,6 @@ def _practices(reports, post) -> Rows:
                 act.get_action_display(),
                 act.report.name,
                 act.reason,
-                _moment(act.at),
+                moment_of(act.at),
                 act.person_name,
             )

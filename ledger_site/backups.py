@@ -31,6 +31,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
+from ledger_site.base.reading import digest_of
+
 from . import env
 
 FORMAT = 1
@@ -81,11 +83,6 @@ def back_up(path: Path, *, is_checked: bool = True) -> Backup:
 
 def sum_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-def digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write(path: Path) -> int:
@@ -262,10 +259,9 @@ def _unpacked(path: Path, folder: Path) -> dict:
         )
     known = set(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
     ours = {app for app, _ in known}
-    newer = [f"{app}.{name}" for app, name in manifest["migrations"] if (app, name) not in known]
-    newer = [name for name in newer if name.partition(".")[0] in ours]
-    if newer:
-        raise BackupError(f"备份来自较新的版本（{newer[0]}），请先升级程序再恢复")
+    for app, name in manifest["migrations"]:
+        if app in ours and (app, name) not in known:
+            raise BackupError(f"备份来自较新的版本（{app}.{name}），请先升级程序再恢复")
     return manifest
 
 

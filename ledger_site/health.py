@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count
 from django.http import Http404, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -130,9 +131,10 @@ class _Whole:
 
     def collect(self):
         jobs = GaugeMetricFamily("ledger_jobs", "Background jobs not finished", labels=["state"])
-        states = list(Job.objects.unfinished().order_by().values_list("state", flat=True))
+        unfinished = Job.objects.unfinished().order_by().values_list("state")
+        counts = dict(unfinished.annotate(n=Count("pk")))
         for state in sorted(UNFINISHED):
-            jobs.add_metric([state], states.count(state))
+            jobs.add_metric([state], counts.get(state, 0))
         yield jobs
         ended = GaugeMetricFamily(
             "ledger_routine_age_seconds", "Since the last end of a routine", labels=["name"]

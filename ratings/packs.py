@@ -201,7 +201,7 @@ def _moves(actions: Iterable[str], reports, post) -> Iterator[tuple[Report, Repo
 
 
 def _said(report: Report, move: ReportMove) -> Iterator[Any]:
-    yield from (report.code, report.name, move.label, _moment(move.at), move.number)
+    yield from (report.code, report.name, move.label, moment_of(move.at), move.number)
     yield from (move.get_source_display(), move.get_target_display(), move.reason)
 
 
@@ -209,8 +209,9 @@ def _doer(move: ReportMove) -> Iterator[str]:
     yield from (move.person_name, move.unit_name, move.mark)
 
 
-def _moment(at) -> str:
-    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}"
+def moment_of(at) -> str:
+    """A moment as the tables of a pack have it; "" for none."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 MOVE = ("操作", "时间", "版本号", "原状态", "新状态", "理由")
@@ -256,7 +257,7 @@ def _reminders(reports, post) -> Rows:
             report.code,
             report.name,
             reminder.on,
-            _moment(reminder.at),
+            moment_of(reminder.at),
             reminder.text,
             reminder.person_name,
             reminder.unit_name,
@@ -288,7 +289,7 @@ def _versions(reports, post) -> Rows:
     by_pk = {report.pk: report for report in reports}
     for version in _seen_versions(reports, post, defer=("content", "totals")):
         report = by_pk[version.report_id]
-        yield report.code, report.name, version.number, _moment(version.at), version.digest
+        yield report.code, report.name, version.number, moment_of(version.at), version.digest
 
 
 def _seen_versions(reports, post, *, defer=("totals",)) -> Iterator[ReportVersion]:

@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.utils import timezone
-
 from ratings import sight
-from ratings.packs import contributes
+from ratings.packs import contributes, moment_of
 
 from .models import Measure, Progress, WeakMark
 
@@ -68,7 +66,7 @@ def _progress(reports, post) -> Iterator[Sequence[Any]]:
             entry.label,
             entry.text,
             entry.due_on,
-            f"{timezone.localtime(entry.at):%Y-%m-%d %H:%M:%S}",
+            moment_of(entry.at),
             entry.person_name,
             entry.unit_name,
         )

@@ -11,20 +11,19 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
-from ledger_site.base import attaching, trail
-from ledger_site.base.choices import EXPORT
+from ledger_site.base import attaching
 from ledger_site.base.paging import page_of, whole
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from ratings import sight
 from ratings.choices import Occasion
-from ratings.exports import CONTENT_TYPE
 from ratings.filters import unit_choices
 from ratings.models import Reminder, Report
 from ratings.querysets import from_path
 from ratings.views.entered import day_of, text_of, token_of
 from ratings.views.finding import note_list, visible_cycle, visible_report
 from ratings.views.ledger import clean_path, grouped
+from ratings.views.sending import sent
 from ratings.workflow import act_of
 
 from . import board, counting, following, services, weak, workflow
@@ -411,10 +410,7 @@ def _sheet(request, own, rows):
 
 def _sent(request, own, stream, name: str, rows: int) -> FileResponse:
     chosen = {key: value for key, value in request.GET.items() if value and key != "sheet"}
-    act = act_of(own, file=name, filters=chosen, rows=rows)
-    trail.record(EXPORT, "导出", [act], by=request.post)
-    stream.seek(0)
-    return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)
+    return sent(request, stream, name, act_of(own, file=name, filters=chosen, rows=rows))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

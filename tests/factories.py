@@ -57,6 +57,18 @@ class OrganizationFactory(factory.Factory):
         return tree.insert(by=WithoutUnit(), **kwargs)
 
 
+def grow(parents: list[Organization], count: int, chance) -> None:
+    """Put rated organizations below chosen ones, some of which have others below them."""
+    for number in range(count):
+        parent = chance.choice(parents)
+        if chance.random() < 0.4:
+            kind = Kind.GENERAL_BRANCH
+            unit = OrganizationFactory(code=f"G{number}", parent=parent, kind=kind, is_rated=True)
+            parents.append(unit)
+        else:
+            OrganizationFactory(code=f"X{number}", parent=parent)
+
+
 def appoint(organization, *roles, user=None) -> Post:
     """A person with roles in an organization, all unless named; the post they act under."""
     user = user or UserFactory()

@@ -17,6 +17,7 @@ from django.db import connection
 from django.urls import reverse
 
 from ledger_site.base.models import AuditEvent
+from ledger_site.base.reading import digest_of
 from ledger_site.jobs import services as jobs
 from ledger_site.jobs.choices import JobState
 from ledger_site.jobs.models import Job
@@ -168,7 +169,7 @@ def test_an_export_that_is_killed_is_made_once_and_whole(line, monkeypatch, numb
     take_up(monkeypatch)
     job.refresh_from_db()
     assert (job.state, job.attempt) == (JobState.DONE, 1 if is_done else 2), job.message
-    assert jobs._digest_of(job.path) == job.digest
+    assert digest_of(job.path) == job.digest
     assert [path for path in settings.JOBS_DIR.iterdir() if path.suffix != ".alive"] == [job.path]
     assert events("export") == 1
     assert verification.verify() == []

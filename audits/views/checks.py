@@ -3,7 +3,7 @@
 import tempfile
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -13,10 +13,10 @@ from ledger_site.base.paging import page_of
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 from ratings.choices import Grade
-from ratings.exports import CONTENT_TYPE
 from ratings.views import showing
 from ratings.views.entered import text_of, token_of
 from ratings.views.finding import own_report, visible_cycle
+from ratings.views.sending import sent
 
 from .. import summary, workflow
 from ..choices import CheckState, Method, Verdict
@@ -169,10 +169,7 @@ def result(request, pk):
         stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
         rows = summary.write(found, request.post, stream)
         name = summary.file_name(found)
-        event = workflow.act_of_check(found, file=name, rows=rows)
-        trail.record(EXPORT, "导出", [event], by=request.post)
-        stream.seek(0)
-        return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)
+        return sent(request, stream, name, workflow.act_of_check(found, file=name, rows=rows))
     context = {
         "check": found,
         "cycle": found.report.cycle,

@@ -59,7 +59,7 @@ class Limits:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a file, by which the trail names what was imported."""
+    """The SHA-256 of a file, by which it is named and known again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -6,7 +6,6 @@ transaction together with the end of the job: it is done once and whole, or not 
 is killed when.
 """
 
-import hashlib
 import logging
 import secrets
 import threading
@@ -24,6 +23,7 @@ from django_tasks import task
 
 from ledger_site.base import trail
 from ledger_site.base.numbers import new_number, request_number
+from ledger_site.base.reading import digest_of
 from ledger_site.base.workflow import TransitionRefused
 from orgs.posts import administrator, posts_of
 
@@ -251,7 +251,7 @@ def _finish(watch: Watch, path: Path, file, name: str) -> None:
             "file": path.name,
             "file_name": name,
             "size": path.stat().st_size,
-            "digest": _digest_of(path),
+            "digest": digest_of(path),
             "expires_at": now + KEPT,
         }
     mine = _in_hand(watch.job)
@@ -263,11 +263,6 @@ def _finish(watch: Watch, path: Path, file, name: str) -> None:
         act()
     if not name:
         path.unlink()
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -4,25 +4,24 @@ import tempfile
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import FileResponse, Http404
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from ledger_site.base import attaching, trail
-from ledger_site.base.choices import EXPORT
+from ledger_site.base import attaching
 from ledger_site.base.paging import page_of, whole
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
 from .. import publicity as services
-from ..exports import CONTENT_TYPE
 from ..forms import NoticeForm, ObjectionForm, PublicityForm
 from ..models import Notice, NoticeFile, Publicity, Report
-from ..querysets import ancestors
+from ..querysets import line_of
 from ..workflow import act_of
 from .finding import own_report, visible_cycle
 from .ledger import clean_path
+from .sending import sent
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -142,7 +141,7 @@ def _publicity(request, pk) -> tuple[Publicity, bool]:
         Publicity.objects.select_related("report__cycle", "report__organization"), pk=pk
     )
     own = Report.objects.own(request.post).of(found.report.cycle_id).first()
-    line = [*ancestors(own.path), own.path] if own else ()
+    line = line_of(own.path) if own else ()
     if found.report.path not in line:
         raise Http404
     request.cycle = found.report.cycle
@@ -211,8 +210,5 @@ def sheet(request, pk):
     found, _ = _publicity(request, pk)
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     rows = services.write(found, stream, by=request.post)
-    stream.seek(0)
     name = services.sheet_name(found)
-    act = act_of(found.report, file=name, rows=rows)
-    trail.record(EXPORT, "导出", [act], by=request.post)
-    return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)
+    return sent(request, stream, name, act_of(found.report, file=name, rows=rows))

@@ -3,17 +3,14 @@
 import tempfile
 
 from django.contrib import messages
-from django.http import FileResponse, Http404
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from ledger_site.base import trail
-from ledger_site.base.choices import EXPORT
 from ledger_site.base.workflow import TransitionRefused
 
 from .. import scoring
 from ..choices import ScorePart
-from ..exports import CONTENT_TYPE
 from ..models import Cycle, ScoreSheet
 from ..score_forms import (
     THRESHOLDS,
@@ -26,6 +23,7 @@ from ..score_forms import (
 from ..workflow import act_of
 from .entered import token_of
 from .finding import own_report, visible_cycle, visible_report
+from .sending import sent
 
 STOP = "stop"
 
@@ -153,7 +151,5 @@ def sheet(request, cycle):
         raise Http404
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
     rows = scoring.write(own, stream, by=request.post)
-    stream.seek(0)
     name = scoring.sheet_name(own)
-    trail.record(EXPORT, "导出", [act_of(own, file=name, rows=rows)], by=request.post)
-    return FileResponse(stream, as_attachment=True, filename=name, content_type=CONTENT_TYPE)
+    return sent(request, stream, name, act_of(own, file=name, rows=rows))

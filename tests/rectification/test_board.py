@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ledger_site.base.models import AuditEvent
 from ledger_site.base.workflow import TransitionRefused
-from orgs.choices import Kind, Role
+from orgs.choices import Role
 from ratings import services as rating_services
 from ratings.choices import CycleState, Occasion
 from ratings.models import Cycle, Reminder, Report
@@ -20,7 +20,7 @@ from rectification import following, services, workflow
 from rectification.models import HelpingUnit, Measure
 from rectification.workflow import CLAIM, CLOSE, NOTE, SEND_BACK
 from tests import factories
-from tests.factories import OrganizationFactory, appoint, fill, hand_up
+from tests.factories import OrganizationFactory, appoint, fill, grow, hand_up
 
 pytestmark = pytest.mark.django_db
 TODAY = timezone.localdate
@@ -84,14 +84,7 @@ def reported(line):
 def test_every_figure_opens_exactly_its_rows_over_random_trees(client, line, seed):
     chance = random.Random(seed)
     parents = [line.units["township"], line.units["county"]]
-    for number in range(12):
-        parent = chance.choice(parents)
-        if chance.random() < 0.4:
-            kind = Kind.GENERAL_BRANCH
-            unit = OrganizationFactory(code=f"G{number}", parent=parent, kind=kind, is_rated=True)
-            parents.append(unit)
-        else:
-            OrganizationFactory(code=f"X{number}", parent=parent)
+    grow(parents, 12, chance)
     cycle = line.cycle = factories.open_cycle(2012, 2)
     rated = Report.objects.filter(cycle=cycle, is_rated=True).order_by("-path")
     for report in rated:

@@ -7,7 +7,6 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from orgs.choices import Kind
 from ratings import workflow as rating_workflow
 from ratings.models import Cycle, Report
 from rectification import board, counting, services, workflow
@@ -15,7 +14,7 @@ from rectification.models import Counting, Measure, MeasureCount
 from rectification.querysets import rows_seen
 from rectification.waiting import waiting_for
 from tests import factories
-from tests.factories import OrganizationFactory, hand_up
+from tests.factories import OrganizationFactory, grow, hand_up
 from tests.rectification.test_board import (
     act,
     assert_each_figure_opens_its_rows,
@@ -67,14 +66,7 @@ def shown(context):
 def test_kept_numbers_are_those_of_the_rows_over_random_trees(client, line, monkeypatch, seed):
     chance = random.Random(seed)
     parents = [line.units["township"], line.units["county"], line.units["province"]]
-    for number in range(14):
-        parent = chance.choice(parents)
-        if chance.random() < 0.4:
-            kind = Kind.GENERAL_BRANCH
-            unit = OrganizationFactory(code=f"G{number}", parent=parent, kind=kind, is_rated=True)
-            parents.append(unit)
-        else:
-            OrganizationFactory(code=f"X{number}", parent=parent)
+    grow(parents, 14, chance)
     cycle = line.cycle = factories.open_cycle(2012, 2)
     for report in Report.objects.filter(cycle=cycle, is_rated=True).order_by("path"):
         days = chance.choices([-9, -1, 0, 7, 8, 90, None], k=chance.randint(0, 4))
