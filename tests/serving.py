@@ -38,6 +38,13 @@ def waited_for(said, seconds=20.0):
     return found
 
 
+def session_of(post) -> str:
+    """The session of somebody who has just signed in."""
+    client = Client()
+    client.force_login(post.user)
+    return client.session.session_key
+
+
 class Web:
     """A node: a master and two workers, which can be killed all at once and started again."""
 
@@ -74,12 +81,8 @@ class Web:
         except OSError:
             return 0
 
-    def browser(self, post=None) -> Browser:
-        """Of somebody who has signed in; of a stranger without a post."""
-        client = Client()
-        if post:
-            client.force_login(post.user)
-        return Browser(self.url, client.session.session_key or "", None, [])
+    def browser(self, session: str = "") -> Browser:
+        return Browser(self.url, session, None, [])
 
     def lines(self) -> list[dict]:
         """Its log, every line of which is an object."""

@@ -31,7 +31,7 @@ from ratings.jobs import start_export
 from ratings.models import Upload
 from tests.factories import fill, ready_to_submit, report_of
 from tests.ratings.test_uploads import send, workbook
-from tests.serving import database_url, served
+from tests.serving import database_url, served, session_of
 from tests.test_backups import done, empty, place, run, saved  # noqa: F401 - fixtures among them
 
 LATE = 10_000
@@ -140,6 +140,7 @@ def test_of_submits_whose_node_is_killed_each_happened_once_or_not_at_all(tmp_pa
     """Master and workers die while eight people press; the first of them has just been told."""
     posts = ready_to_submit(8)
     reports = [report_of(post.organization) for post in posts]
+    sessions = [session_of(post) for post in posts]
     told, is_told = {}, threading.Event()
 
     def press(report, browser):
@@ -153,8 +154,8 @@ def test_of_submits_whose_node_is_killed_each_happened_once_or_not_at_all(tmp_pa
 
     def press_all():
         threads = [
-            threading.Thread(target=press, args=[report, web.browser(post)])
-            for report, post in zip(reports, posts, strict=True)
+            threading.Thread(target=press, args=[report, web.browser(session)])
+            for report, session in zip(reports, sessions, strict=True)
         ]
         for thread in threads:
             thread.start()

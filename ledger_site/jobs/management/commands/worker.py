@@ -7,7 +7,7 @@ import threading
 import time
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils.crypto import get_random_string
 from django_tasks_db.management.commands.db_worker import Worker
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         while True:
             try:
                 return worker.run()
-            except (OperationalError, InterfaceError):
+            except (DatabaseError, InterfaceError):
                 if not is_patient:
                     raise
                 logger.warning("the database is away", exc_info=True)
