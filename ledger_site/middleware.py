@@ -173,6 +173,7 @@ class NoStoreMiddleware:
 
     def __call__(self, request):
         response = self.get_response(request)
-        if request.user.is_authenticated:
+        # Where the database is away nobody is asked for a second time who it is.
+        if response.status_code != 503 and request.user.is_authenticated:
             patch_cache_control(response, private=True, no_store=True)
         return response

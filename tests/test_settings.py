@@ -216,11 +216,17 @@ def test_page_asks_for_another_try_when_the_database_goes_away(client, monkeypat
     """Also where the database is asked first by a middleware, for session and user."""
     client.raise_request_exception = False
     client.cookies["sessionid"] = "a-key-of-a-session"
-    monkeypatch.setattr(SessionStore, "load", raising(OperationalError("a secret")))
+    asked = []
+
+    def load(session):
+        asked.append(session)
+        raise OperationalError("a secret")
+
+    monkeypatch.setattr(SessionStore, "load", load)
 
     response = client.get("/")
 
-    assert response.status_code == 503
+    assert (response.status_code, len(asked)) == (503, 1)
     assert response["Retry-After"] == "5"
     assert response["X-Request-ID"] in response.content.decode()
 
