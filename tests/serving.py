@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 
 from django.conf import settings
 from django.db import connection
@@ -43,6 +45,14 @@ def session_of(post) -> str:
     client = Client()
     client.force_login(post.user)
     return client.session.session_key
+
+
+def private_servers():
+    """script/with-postgresql as a module."""
+    loader = SourceFileLoader("with_postgresql", str(settings.BASE_DIR / "script/with-postgresql"))
+    module = module_from_spec(spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 class Web:

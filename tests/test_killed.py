@@ -116,7 +116,7 @@ def events(action: str) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("number", [1, 3, 4, LATE])
+@pytest.mark.parametrize("number", [3, LATE])
 def test_a_submit_that_is_killed_happened_once_or_not_at_all(line, client, number):
     report = fill(line.of("branch"))
     token = line.of("branch").token

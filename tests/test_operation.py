@@ -18,8 +18,7 @@ import pytest
 from django.conf import settings
 
 from tests import stand_ins
-from tests.serving import free_port
-from tests.test_restarted import private_servers
+from tests.serving import free_port, private_servers
 
 pytestmark = pytest.mark.postgresql
 

@@ -8,8 +8,6 @@ import time
 from collections import Counter
 from contextlib import closing, contextmanager
 from http.client import HTTPException
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from urllib.parse import urlencode
 
 import psycopg2
@@ -18,27 +16,16 @@ from django.conf import settings
 
 from ledger_site import backups
 from tests.factories import ready_to_submit, report_of
-from tests.serving import served, session_of, waited_for
+from tests.serving import private_servers, served, session_of, waited_for
 from tests.test_backups import done
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
 READ = ("/", "/2012-1/ledger/", "/2012-1/review/", "/organizations/")
-MOVES = {"submit": "hand-in/", "recall": "move/recall/"}
-STORED = """
-SELECT report_id, action, count(*) FROM ratings_reportmove GROUP BY report_id, action
-"""
+STORED = "SELECT report_id, action, count(*) FROM ratings_reportmove GROUP BY report_id, action"
 VERSIONS = "SELECT report_id, 'submit', count(*) FROM ratings_reportversion GROUP BY report_id"
 DUE = "UPDATE jobs_routine SET due_at = now(), done_at = NULL WHERE name = 'clean'"
 DONE = "SELECT count(*) FROM jobs_routine WHERE name = 'clean' AND is_good"
-
-
-def private_servers():
-    """script/with-postgresql as a module."""
-    loader = SourceFileLoader("with_postgresql", str(settings.BASE_DIR / "script/with-postgresql"))
-    module = module_from_spec(spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -51,13 +38,6 @@ def server():
         yield server
     finally:
         server.stop()
-
-
-def restarted(server) -> None:
-    """As after a crash: nobody is told, everybody who asks meanwhile is refused."""
-    server.run("pg_ctl", "--pgdata=data", "--mode=immediate", "--wait", "stop")
-    time.sleep(1)
-    server.run("pg_ctl", "--pgdata=data", "--log=server.log", "--wait", "start")
 
 
 class Person:
@@ -146,6 +126,7 @@ def test_people_see_pages_of_ours_and_what_they_were_told_is_stored(server, tmp_
         ]
         with at_work(people):
             time.sleep(2)
+            # As when it crashes: nobody is told.
             server.run("pg_ctl", "--pgdata=data", "--mode=immediate", "--wait", "stop")
             assert web.status("/readyz") == 503
             time.sleep(1)
