@@ -263,7 +263,7 @@ SUPPORT = Field(
     "support_unit",
     "帮扶单位",
     parsers.short_text(200),
-    help="有几个单位的用顿号隔开",
+    help="有几个的用顿号隔开",
     sample="毛俊镇人民政府",
     source_names=("support_unit",),
 )
@@ -271,7 +271,7 @@ LEADER = Field(
     "contact_leader",
     "联系领导",
     parsers.persons(100),
-    help="一般是第一书记或者联系本支部的上级领导",
+    help="一般是第一书记",
     sample="陈立新",
     source_names=("contact_leader",),
 )
