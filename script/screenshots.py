@@ -23,7 +23,7 @@ WIDE, NARROW = (1366, 768), (390, 844)
 
 CYCLE, CLOSED = "2012-1", "2011-1"
 
-# For README and help: file, user, page, its argument (code of an organization, a cycle, a key), screen.
+# For README and help: file, user, page, its argument (code of a unit, cycle, key), screen.
 DOCUMENTS = (
     ("branch", "zhibu", "ratings:fill", "431127107242", WIDE),
     ("branch-phone", "zhibu2", "desk", None, NARROW),
