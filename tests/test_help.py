@@ -36,41 +36,36 @@ def cells(html):
 
 
 @pytest.mark.once
-def test_every_file_is_a_page_and_nothing_of_them_is_missing():
-    pages = [page_of(name) for name in NAMES]
+def test_every_file_is_a_page_with_its_pictures_in_their_place():
+    pages = {name: page_of(name) for name in NAMES}
     pictures = {
-        name for name in NAMES for name in re.findall(r"images/([\w-]+\.png)", source(name))
+        name: re.findall(r"!\[(.*?)\]\(\.\./images/(.+?)\)", source(name)) for name in NAMES
     }
 
     assert {file.stem for file in FOLDER.iterdir()} == set(NAMES)
-    assert all(page.title and page.contents for page in pages)
-    assert not any("{{" in page.html or "**" in page.html for page in pages)
-    assert all(
-        re.search(r"!\[.{6,}\]", source(name)) for name in GROUPS
-    )  # a picture, with its words
-    for name in pictures:
-        assert (IMAGES / name).exists(), name
-        assert finders.find(f"help/{name}"), name
+    assert all(page.title and page.contents for page in pages.values())
+    assert not any(re.search(r"\{\{|\*\*| style=", page.html) for page in pages.values())
+    assert all(pictures[name] for name in GROUPS)
+    for name, shown in pictures.items():
+        assert pages[name].html.count("<img") == source(name).count("![") == len(shown)
+        for words, file in shown:
+            assert len(words) > 6
+            assert finders.find(f"help/{file}") == str(IMAGES / file)
 
 
 @pytest.mark.once
 def test_no_link_of_the_help_leads_nowhere_and_no_page_stands_alone():
-    places = {
-        f"{reverse('help_page', args=[name])}{heading}"
-        for name in NAMES
-        for heading in ("", *(f"#{one}" for one in re.findall(r' id="(.+?)"', page_of(name).html)))
-    }
+    home = {name: reverse("help_page", args=[name]) for name in NAMES}
+    headings = {name: re.findall(r' id="(.+?)"', page_of(name).html) for name in NAMES}
+    places = {f"{home[name]}#{one}" for name in NAMES for one in headings[name]}
+    places |= set(home.values())
     links = {link for name in NAMES for link in re.findall(r'href="(.+?)"', page_of(name).html)}
-    pages = set(names(get_resolver()))
+    explained = {help_pages.about(view) for view in ABOUT}
 
-    assert links <= places
-    assert {help_pages.about(view) for view in ABOUT} <= places
-    assert set(ABOUT) <= pages
-    linked = {link.partition("#")[0] for link in links} | {
-        reverse("help_page", args=[name])
-        for name in GROUPS  # where each group begins
-    }
-    assert {place for place in places if "#" not in place} <= linked
+    assert links | explained <= places
+    assert set(ABOUT) <= set(names(get_resolver()))
+    reached = {link.partition("#")[0] for link in links | explained}
+    assert reached | {home[name] for name in GROUPS} == set(home.values())
 
 
 @pytest.mark.once
