@@ -32,7 +32,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def waited_for(said, seconds=20.0):
+def waited_for(said, seconds=60.0):
     """What `said` gives as soon as it is something; its last answer where it never is."""
     deadline = time.monotonic() + seconds
     while not (found := said()) and time.monotonic() < deadline:

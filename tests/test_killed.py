@@ -168,7 +168,7 @@ def test_of_submits_whose_node_is_killed_each_happened_once_or_not_at_all(tmp_pa
     ready = threading.Barrier(len(posts) + 1)
     with served(database_url(), tmp_path) as web:
         threads = press_all()
-        assert is_told.wait(20)
+        assert is_told.wait(60)
         web.kill()
         for thread in threads:
             thread.join()
