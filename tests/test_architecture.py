@@ -60,6 +60,8 @@ FILES = (
     "loading",
     "playing",
     "forms",
+    "account_forms",
+    "change_forms",
     "score_forms",
     "resources",
     "views",
