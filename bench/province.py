@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 SUBJECTS = {  # subject: its module
     "tree": "structure",
+    "accounts": "people",
     "opening": "cycle",
     "importing": "cycle",
     "playing": "cycle",

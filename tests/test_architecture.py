@@ -64,6 +64,7 @@ FILES = (
     "change_forms",
     "score_forms",
     "resources",
+    "account_loading",
     "views",
     "account_views",
     "session_views",

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
@@ -21,7 +22,7 @@ from ledger_site.base.models import AuditEvent
 from ledger_site.base.trail import REFUSALS, WithoutUnit
 from ledger_site.jobs import services as jobs
 from ledger_site.jobs.models import Job
-from orgs import accounts, changes, tree
+from orgs import account_loading, accounts, changes, tree
 from orgs import services as upkeep
 from orgs.accounts import Entry
 from orgs.choices import Duty, Role
@@ -157,6 +158,14 @@ def final(line):
 
 def prepared(line):
     line.next = opening.create_cycle(2013, by=line.province)
+
+
+def people(line, unit):
+    """Load a table of one person; nobody looks at the code."""
+    file = settings.JOBS_DIR.with_suffix(".csv")
+    file.write_text(f"账号,姓名,党组织代码,角色\nlisi,李四,{unit},填报\n", encoding="utf-8")
+    with file.with_suffix(".codes").open("w", encoding="utf-8") as out:
+        account_loading.load(file, out, by=BY)
 
 
 def clerked(line):
@@ -346,6 +355,12 @@ CASES = {
         lambda x: accounts.open_accounts(
             [Entry(x.branch.user.username, "别人", x.units["branch"], [Role.FILL])], by=x.township
         ),
+    ),
+    account_loading.load: (
+        None,
+        lambda x: people(x, "B1"),
+        ["appoint", "import"],
+        lambda x: people(x, "没有"),
     ),
     accounts.activate: (
         coded,

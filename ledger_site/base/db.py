@@ -117,6 +117,14 @@ def insert_select(model, columns, rows) -> int:
         return cursor.rowcount
 
 
+def selected(select: str, size: int) -> Iterator[list[tuple]]:
+    """The rows of a query in pieces of a size: while one is written PostgreSQL reads no other."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(select)
+        while rows := cursor.fetchmany(size):
+            yield rows
+
+
 _ESCAPED = re.compile(r"[\\\t\n\r]")
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _PIECE = 500  # rows sent at once
@@ -158,7 +166,8 @@ def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence]) -> i
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             lines = _Lines(rows)
-            cursor.copy_expert(f"COPY {quote(table)} ({names}) FROM STDIN", lines)
+            with connection.wrap_database_errors:  # which Django does for its own methods alone
+                cursor.copy_expert(f"COPY {quote(table)} ({names}) FROM STDIN", lines)
             return lines.count
         places, count = ", ".join(["%s"] * len(columns)), 0
         insert = f"INSERT INTO {quote(table)} ({names}) VALUES ({places})"  # noqa: S608 - own names
