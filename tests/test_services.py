@@ -160,6 +160,10 @@ def prepared(line):
     line.next = opening.create_cycle(2013, by=line.province)
 
 
+def edited(line, token):
+    return opening.edit_cycle(line.cycle, {"title": "新名"}, by=line.province, token=token)
+
+
 def people(line, unit):
     """Load a table of one person; nobody looks at the code."""
     file = settings.JOBS_DIR.with_suffix(".csv")
@@ -637,6 +641,12 @@ CASES = {
         lambda x: opening.create_and_open(2013, 1, previous=None, by=x.province),
         ["create_cycle", "open_cycle"],
         lambda x: opening.create_and_open(2012, 1, previous=None, by=x.province),
+    ),
+    opening.edit_cycle: (
+        None,
+        lambda x: edited(x, token=0),
+        ["edit_cycle"],
+        lambda x: edited(x, token=1),
     ),
     opening.open_cycle: (
         prepared,
