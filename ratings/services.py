@@ -319,9 +319,17 @@ def leave_reminders(
     return made
 
 
+LATE_TEXT = (
+    "{name}：{cycle}分类定级台账应于{month}月{day}日24:00前上报，目前状态为“{state}”，请尽快上报。"
+)
+
+
 def reminder_text(report: Report) -> str:
     due = report.due_on
-    return (
-        f"{report.short_name}：{report.cycle}分类定级台账应于{due.month}月{due.day}日24:00前上报，"
-        f"目前状态为“{report.get_state_display()}”，请尽快上报。"
+    return LATE_TEXT.format(
+        name=report.short_name,
+        cycle=report.cycle,
+        month=due.month,
+        day=due.day,
+        state=report.get_state_display(),
     )

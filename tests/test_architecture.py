@@ -48,6 +48,7 @@ FILES = (
     "taking_over",
     "waiting",
     "sight",
+    "reminding",
     "bars",
     "exports",
     "scoring",

@@ -28,10 +28,20 @@ from orgs.accounts import Entry
 from orgs.choices import Duty, Role
 from orgs.models import Category, User
 from orgs.tree import Line
-from ratings import opening, publicity, scoring, services, taking_over, uploads, workflow
+from ratings import (
+    opening,
+    publicity,
+    reminding,
+    scoring,
+    services,
+    taking_over,
+    uploads,
+    workflow,
+)
 from ratings.choices import CycleState, Occasion, ScorePart, UploadState
 from ratings.models import Cycle, Report, Takeover, Upload
 from rectification import following
+from rectification import reminding as measure_reminding
 from rectification import services as weak
 from rectification import workflow as measures
 from rectification.models import Measure
@@ -765,6 +775,20 @@ CASES = {
         lambda x: services.remind([x.of("branch"), x.of("sibling")], by=x.township),
         ["remind", "remind"],
         lambda x: services.remind([x.of("branch")], by=appoint(x.units["township"], Role.FILL)),
+    ),
+    reminding.remind_in: (
+        lambda x: Report.objects.filter(pk=x.of("township").pk).update(
+            below_due_on=TODAY() - timedelta(days=1)
+        ),
+        lambda x: reminding.remind_in(x.cycle),
+        ["remind"],
+        None,  # nobody asks for it
+    ),
+    measure_reminding.remind_in: (
+        overdue,
+        lambda x: measure_reminding.remind_in(x.cycle),
+        ["remind"],
+        None,
     ),
     services.leave_reminders: (
         None,
