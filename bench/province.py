@@ -29,6 +29,7 @@ SUBJECTS = {  # subject: its module
     "tree": "structure",
     "accounts": "people",
     "opening": "cycle",
+    "reminding": "people",
     "importing": "cycle",
     "playing": "cycle",
     "summary": "reading",

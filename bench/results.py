@@ -16,6 +16,7 @@ HEADS = {
     "tree": ("way", "s", "× floor", ""),
     "accounts": ("way", "s", "× floor", ""),
     "opening": ("way", "s", "× floor", ""),
+    "reminding": ("way", "s", "× floor", ""),
     "importing": ("way", "s", "× floor", ""),
     "playing": ("way", "s", "ms a move", "× ours", ""),
     "summary": ("way", "s", "× ours", ""),

@@ -1,4 +1,4 @@
-"""Accounts for everybody: two people for every branch, loaded at once."""
+"""Everybody at once: the accounts of two people for every branch, a reminder for every unit."""
 
 import csv
 import tempfile
@@ -9,8 +9,10 @@ from django.core.management import call_command
 
 from orgs.choices import Kind, Role
 from orgs.models import Appointment, Organization, User
+from ratings.models import Reminder
+from ratings.reminding import remind_of_reports
 
-from .ground import copy_floor, timed
+from .ground import copy_floor, select_floor, sql, timed
 
 TABLES = ("orgs_user", "orgs_onetimecode", "orgs_appointment")
 HEAD = ("账号", "姓名", "党组织代码", "角色")
@@ -46,3 +48,17 @@ def _load(file: Path) -> None:
     codes = file.with_suffix(".codes")
     call_command("import_accounts", str(file), codes=codes, stdout=StringIO())
     codes.unlink(missing_ok=True)
+
+
+def reminding(data: Path) -> list:
+    """Everybody is late: a reminder for every unit, of which nothing stays."""
+    sql("UPDATE ratings_report SET below_due_on = below_due_on - 365")
+    seconds, again = timed(remind_of_reports), timed(remind_of_reports)
+    floor, count = select_floor("ratings_reminder", "id"), Reminder.objects.count()
+    sql("DELETE FROM ratings_reminder")
+    sql("UPDATE ratings_report SET below_due_on = below_due_on + 365")
+    return [
+        ("INSERT … SELECT (floor)", floor, 1.0, f"{count} reminders, keys checked, committed"),
+        ("remind_of_reports", seconds, seconds / floor, "who is late, who could read it, texts"),
+        ("remind_of_reports again", again, again / floor, "nobody twice"),
+    ]
