@@ -146,7 +146,7 @@ GOALS = {
     ),
     "accounts": (
         Goal("memory ≤ 100 MB", _memory, 100, unit="MB"),
-        Goal("≤ 15 × a bare COPY", _of("import_accounts", 2), 15, only_at=WHOLE),
+        Goal("≤ 5 × a bare COPY", _of("import_accounts", 2), 5, only_at=WHOLE),
     ),
     "opening": (
         Goal("opening ≤ 5 × the bare INSERT … SELECT", _of("open_cycle", 2), 5, only_at=WHOLE),
