@@ -83,16 +83,16 @@ class CycleForm(forms.ModelForm):
 
     def __init__(self, *args, cycles, **kwargs):
         super().__init__(*args, label_suffix="", **kwargs)
-        state = self.instance.state  # of a new one: in preparation
-        if state != CycleState.PREPARING:
+        if self.instance.pk:
+            self.fields["title"].help_text = ""
+            self.initial["categories"] = [one.pk for one in self.initial["categories"]]
+        if self.instance.state != CycleState.PREPARING:  # as a new one is
             for name in self.fields.keys() - set(opening.CHANGED_LATER):
                 del self.fields[name]
             return
         self.fields["title"].required = self.instance.pk is not None
         self.fields["previous"].queryset = cycles
         self.fields["previous"].empty_label = "无"
-        if self.instance.pk:
-            self.initial["categories"] = [one.pk for one in self.initial["categories"]]
         categories = Category.objects.order_by("order", "pk")
         self.fields["categories"].choices = [(one.pk, str(one)) for one in categories]
 
