@@ -159,7 +159,8 @@ class _Found:
     def reminders(self, measures: list[Waiting]) -> list[Reminder]:
         """Those that hold still: of what is not handed in, and of measures that are overdue."""
         late = [one.report.pk for one in measures if one.overdue or one.overdue_below]
-        holds = Q(report__in=self.open_ones, occasion=Occasion.LATE)
+        reports = (Occasion.NEAR, Occasion.LATE)
+        holds = Q(report__in=self.open_ones, occasion__in=reports)
         holds |= Q(report__in=late, occasion=Occasion.MEASURES)
         return list(Reminder.objects.filter(holds).order_by("-pk")[:REMINDERS])
 

@@ -15,8 +15,9 @@ from django.views.decorators.vary import vary_on_headers
 from ledger_site.base.paging import Page, page_of
 
 from . import changes
+from .change_forms import CHANGE_FORMS, GroundForm, TermForm, UndoForm
 from .choices import ChangeKind, Role
-from .forms import ALL, CHANGE_FORMS, GroundForm, Narrowing, SearchField, TermForm, UndoForm
+from .forms import ALL, Narrowing, SearchField
 from .models import Appointment, Organization, OrgChange
 from .posts import Post
 from .tree import StructureError

@@ -168,13 +168,15 @@ def late_below(rows, own: Report, subordinates, today: date) -> dict[str, Late]:
     return found
 
 
+LATE_TEXT = "{name}：{where}有 {count} 条整改措施已过完成日期，请尽快办理并填写进展（{cycle}）。"
+
+
 def late_text(report: Report, late: Late) -> str:
     """What the reminder says."""
     as_of = f"截至{timezone.localtime(late.at):%H:%M}，" if late.at else ""
     where = f"所属 {late.reports} 个党组织" if report.has_subordinates else ""
-    return (
-        f"{report.short_name}：{as_of}{where}有 {late.measures} 条整改措施已过完成日期，"
-        f"请尽快办理并填写进展（{report.cycle}）。"
+    return LATE_TEXT.format(
+        name=report.short_name, where=as_of + where, count=late.measures, cycle=report.cycle
     )
 
 

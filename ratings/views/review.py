@@ -19,13 +19,12 @@ from ..columns import changes
 from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
 from ..models import Report, Takeover
-from . import showing
+from . import reminding, showing
 from .entered import day_of, is_number, query_of, text_of, token_from, token_of
 from .finding import own_report, visible_cycle, visible_report
 from .ledger import clean_path
 
 LEFT_OUT = "left_out"  # in the session, for the page after a batch
-MOST_IN_TEXT = 200  # late subordinates in the text to copy
 BATCH = ("accept", "send_back")
 TILES = (  # label, filter, tone of components/counts.html
     ("应报", EXPECTED, ""),
@@ -73,6 +72,7 @@ def queue(request, cycle):
             "quota_warnings": scoring.quota_warnings(own),
             "takeovers": Takeover.objects.of_page(cycle, post) if cycle.is_open else (),
             "may_take_over": taking_over.may_press(post),
+            "history": reminding.history(own, Occasion.NEAR, Occasion.LATE) if may_review else (),
         },
     )
 
@@ -140,15 +140,12 @@ def _late(direct, may_review) -> tuple[int, str, int]:
     if not may_review:
         return 0, "", 0
     late = direct.overdue().select_related("parent", "cycle").order_by("path")
-    listed = list(late[: MOST_IN_TEXT + 1])
-    if not listed:
+    if not (count := late.count()):
         return 0, "", 0
-    lines = [services.reminder_text(report) for report in listed[:MOST_IN_TEXT]]
-    if len(listed) > MOST_IN_TEXT:
-        lines.append("（其余见“逾期”名单）")
+    texts = map(services.reminder_text, late[: reminding.MOST_IN_TEXT])
     today = {"reminders__on": timezone.localdate(), "reminders__occasion": Occasion.LATE}
     reminded = late.filter(**today).count()
-    return late.count(), "\n".join(lines), reminded
+    return count, reminding.text_to_copy(texts, count), reminded
 
 
 @require_POST
@@ -204,15 +201,7 @@ def _back(request, cycle) -> str:
 def remind(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
     late = Report.objects.direct(post).of(cycle).overdue()
-    try:
-        made = services.remind(late, by=post)
-    except TransitionRefused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        if made:
-            messages.success(request, f"已向 {len(made)} 个逾期单位发出催报，显示在其工作台")
-        else:
-            messages.info(request, "没有需要催报的单位，或者今天已经催报过；每个单位一天催报一次")
+    reminding.press(request, lambda: services.remind(late, by=post))
     return redirect("ratings:queue", cycle)
 
 

@@ -491,7 +491,7 @@ def test_late_subordinates_are_reminded_once_a_day(client, line, reviewer):
 
     assert before.context["late_count"] == 2
     assert line.of("branch").short_name in before.context["late_text"]
-    assert "已向 2 个逾期单位发出催报" in said(first)[0]
+    assert "已向 2 个单位发出催报" in said(first)[0]
     assert "今天已经催报过" in said(second)[0]
     assert Reminder.objects.count() == 2
     assert second.context["reminded_count"] == 2
