@@ -16,9 +16,8 @@ from ledger_site.base.db import snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 
-from .. import exports, jobs, scoring, sight
+from .. import exports, jobs, pictures, progress, scoring, sight
 from .. import summary as figures
-from ..bars import bar
 from ..choices import STANDING_STATES, Form, State
 from ..models import Report
 from ..workflow import act_of
@@ -59,7 +58,10 @@ def _page(request, report):
         reason = f"免报：{report.excuse_reason}" if report.state == State.EXCUSED else NOTHING_YET
         return render(request, "ratings/summary.html", context | {"reason": reason})
     names = Category.objects.order_by("order", "pk").values_list("sheet_row", flat=True)
+    names = list(dict.fromkeys(names))
+    categories = figures.by_category(found, names)
     links = _links(request.post, report)
+    earlier = _earlier(request.post, report)
     context |= {
         "summary": found,
         "basis": found.basis.value,
@@ -68,16 +70,17 @@ def _page(request, report):
         "own_note": REVIEWING if report.has_subordinates else UNDECIDED,
         "is_given_back": bool(found.version) and not is_own and not report.is_standing,
         "compositions": [
-            ("申报", bar(found.total.declared)),
-            ("审核定级", bar(found.total.reviewed)),
-            ("晋位升级目标", bar(found.total.target)),
+            ("申报", pictures.bar(found.total.declared)),
+            ("审核定级", pictures.bar(found.total.reviewed)),
+            ("晋位升级目标", pictures.bar(found.total.target)),
         ],
         "rows": [_row(line, number, links) for number, line in enumerate(found.lines, 1)],
         "total": _numbers(found.total),
-        "categories": [
-            _row(line, number, {})
-            for number, line in enumerate(figures.by_category(found, dict.fromkeys(names)), 1)
-        ],
+        "categories": [_row(line, number, {}) for number, line in enumerate(categories, 1)],
+        **_pictures(found, categories, earlier, names, links),
+        "progress": pictures.steps(progress.of([report])[report.pk])
+        if is_own and report.has_subordinates
+        else None,
         "missing": _missing(found.lines),
         "forms": Form.choices,
         "split_forms": Form.choices[1:] if report.has_subordinates else (),
@@ -86,6 +89,39 @@ def _page(request, report):
         "quota_warnings": scoring.quota_warnings(report) if is_own else (),
     }
     return render(request, "ratings/summary.html", context)
+
+
+def _earlier(post, report) -> figures.Summary | None:
+    """The figures of the same unit in the cycle before, as far as the post may see them."""
+    seen = Report.objects.visible_to(post).filter(pk=report.previous_id)
+    previous = seen.select_related("cycle", "parent").first() if report.previous_id else None
+    return previous and sight.figures_of(previous, post)
+
+
+def _pictures(found: figures.Summary, categories, earlier, names, links) -> dict:
+    """What is drawn beside the tables: units and categories by the shares of their grades, with
+    those of the whole and of the cycle before. A unit with one row has no shares."""
+    units = [line for line in found.lines if line.figures.expected > 1]
+    before, whole_before, categories_before = (), (), ()
+    if earlier:
+        before, whole_before = earlier.lines, [_whole(earlier)]
+        categories_before = figures.by_category(earlier, names)
+    whole = pictures.compared([_whole(found)], whole_before)
+    rows = pictures.compared(units, before) if len(units) > 1 else []
+    for row, line in zip(rows, units, strict=False):
+        row["url"], _ = links.get(line.pk, ("", False))
+    panels = pictures.multiples([(row["now"], row["then"]) for row in rows], found.total.reviewed)
+    return {
+        "unit_bars": rows and whole + rows,
+        "panels": [{**row, "columns": columns} for row, columns in zip(rows, panels, strict=True)],
+        "category_bars": whole + pictures.compared(categories, categories_before),
+        "marks": pictures.limits(whole[0]["shares"]),
+        "earlier": earlier.report.cycle.title if earlier else "",
+    }
+
+
+def _whole(of: figures.Summary) -> figures.Line:
+    return figures.Line("", "合计", of.total)
 
 
 def _links(post, report) -> dict[int, tuple[str, bool]]:
@@ -112,7 +148,6 @@ def _numbers(of: figures.Figures) -> dict:
         "excused": of.excused,
         "grades": [(count, figures.share(count, of.total)) for count in of.reviewed.values()],
         "plans": list(of.plans.values()),
-        "bar": bar(of.reviewed),
     }
 
 
