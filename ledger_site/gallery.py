@@ -163,9 +163,9 @@ def samples():
             )
         ),
         "flow_legend": [
-            {"kind": "risen", "label": "晋位", "count": 53},
-            {"kind": "kept", "label": "保持", "count": 214},
-            {"kind": "fallen", "label": "降级", "count": 30},
+            {"fill": "risen", "label": "晋位", "count": 53},
+            {"fill": "kept", "label": "保持", "count": 214},
+            {"fill": "fallen", "label": "降级", "count": 30},
         ],
         "measured": bars(
             [

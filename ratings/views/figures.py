@@ -27,6 +27,7 @@ NOTHING_YET = "尚未上报，没有可以查看的汇总数"
 REVIEWING = "本级尚未上报：以下只含已审核通过的直接下级，随审核进度变化，只有本级可以看到。"
 UNDECIDED = "本级没有下级，以下是本级自己的一行；上级审核通过后才计入已定级。"
 SHORT_DIGEST = 12
+MOST_PANELS = 40  # of units beside each other; more are no longer seen at once
 
 
 @require_safe
@@ -110,10 +111,11 @@ def _pictures(found: figures.Summary, categories, earlier, names, links) -> dict
     rows = pictures.compared(units, before) if len(units) > 1 else []
     for row, line in zip(rows, units, strict=False):
         row["url"], _ = links.get(line.pk, ("", False))
-    panels = pictures.multiples([(row["now"], row["then"]) for row in rows], found.total.reviewed)
+    counts = [(row["now"], row["then"]) for row in rows] if len(rows) <= MOST_PANELS else []
+    panels = pictures.multiples(counts, found.total.reviewed)
     return {
         "unit_bars": rows and whole + rows,
-        "panels": [{**row, "columns": columns} for row, columns in zip(rows, panels, strict=True)],
+        "panels": [{**row, "columns": columns} for row, columns in zip(rows, panels, strict=False)],
         "category_bars": whole + pictures.compared(categories, categories_before),
         "marks": pictures.limits(whole[0]["shares"]),
         "earlier": earlier.report.cycle.title if earlier else "",

@@ -74,7 +74,7 @@ def movement(request, pk):
         "matrix": _matrix(shown, link),
         "flow": pictures.flow(shown.matrix()),
         "flow_legend": [
-            {"kind": kind, "label": SETS[kind][0], "count": shown.count(kind)}
+            {"fill": kind, "label": SETS[kind][0], "count": shown.count(kind)}
             for kind in (RISEN, KEPT, FALLEN)
         ],
         "rates": _rates(shown, link),
