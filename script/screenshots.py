@@ -171,7 +171,8 @@ def addresses_of(data):
 
 @contextmanager
 def browser(chromium, base):
-    """A function that gives the page of a user, signed in, on a screen."""
+    """A function that gives the page of a user, signed in, on a screen. One page for each user: a
+    second sign-in would end the first."""
     from playwright.sync_api import sync_playwright
 
     from ledger_site.demo import PASSWORD
@@ -181,21 +182,17 @@ def browser(chromium, base):
         pages = {}
 
         def page_of(user, screen):
-            if (user, screen) not in pages:
-                width, height = screen
-                context = program.new_context(
-                    viewport={"width": width, "height": height},
-                    locale="zh-CN",
-                    reduced_motion="reduce",
-                )
-                page = pages[user, screen] = context.new_page()
+            if user not in pages:
+                context = program.new_context(locale="zh-CN", reduced_motion="reduce")
+                page = pages[user] = context.new_page()
                 page.goto(f"{base}/login/")
                 if user:
                     page.fill("[name=username]", user)
                     page.fill("[name=password]", PASSWORD)
                     page.click("main button.button--primary")
                     page.wait_for_load_state()
-            return pages[user, screen]
+            pages[user].set_viewport_size({"width": screen[0], "height": screen[1]})
+            return pages[user]
 
         try:
             yield page_of
@@ -235,13 +232,14 @@ def take_all(chromium, base, addresses, folder):
                 parts = (f"{number:02}", user or "anybody", view.replace(":", "-"), argument)
                 name = "-".join(filter(None, parts))
                 faults = [] if answer.status == 200 else [str(answer.status)]
+                if user and "/login/" in page.url:
+                    faults.append("已退出登录")
                 width, height = page.evaluate(
                     "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
                 )
                 # As high as the page: what sticks to an edge of the screen would lie over it.
                 page.set_viewport_size({"width": screen[0], "height": height})
                 page.screenshot(path=folder / f"{name}-{screen[0]}.png", full_page=True)
-                page.set_viewport_size({"width": screen[0], "height": screen[1]})
                 if width > screen[0]:
                     faults.append(f"宽 {width}，超过 {screen[0]}")
                 if faults:
