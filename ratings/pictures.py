@@ -88,7 +88,8 @@ def diverging(lines: Sequence[tuple[int, Sequence[int]]]) -> list[list[tuple[flo
 
 # ---------------------------------------------------------------- small multiples
 
-PANEL, HEAD = 96, 22  # heights of the columns and of the numbers above them
+# Heights of the columns and of the numbers above them; multiples.html draws below what they are.
+PANEL, HEAD = 96, 22
 SLOT = WIDTH / len(Grade)
 
 
@@ -186,7 +187,7 @@ def steps(progress: Progress) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- movement
 
-FLOW, GAP = 260, 24  # of a column of grades: the heights of all its rows, and above each grade
+FLOW, GAP = 220, 24  # of a column of grades: the heights of all its rows, and above each grade
 
 
 def flow(matrix: Mapping[Grade, Mapping[Grade, int]]) -> dict[str, Any]:

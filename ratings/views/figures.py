@@ -101,23 +101,25 @@ def _earlier(post, report) -> figures.Summary | None:
 
 def _pictures(found: figures.Summary, categories, earlier, names, links) -> dict:
     """What is drawn beside the tables: units and categories by the shares of their grades, with
-    those of the whole and of the cycle before. A unit with one row has no shares."""
+    those of the whole and of the cycle before. One row alone has no shares."""
     units = [line for line in found.lines if line.figures.expected > 1]
+    units = units if len(units) > 1 else []
     before, whole_before, categories_before = (), (), ()
     if earlier:
         before, whole_before = earlier.lines, [_whole(earlier)]
         categories_before = figures.by_category(earlier, names)
     whole = pictures.compared([_whole(found)], whole_before)
-    rows = pictures.compared(units, before) if len(units) > 1 else []
-    for row, line in zip(rows, units, strict=False):
+    by_unit = pictures.compared(units, before)
+    for row, line in zip(by_unit, units, strict=True):
         row["url"], _ = links.get(line.pk, ("", False))
-    counts = [(row["now"], row["then"]) for row in rows] if len(rows) <= MOST_PANELS else []
-    panels = pictures.multiples(counts, found.total.reviewed)
+    by_category = pictures.compared(categories, categories_before)
+    paneled = by_unit if len(by_unit) <= MOST_PANELS else []
+    panels = pictures.multiples([(row["now"], row["then"]) for row in paneled], whole[0]["now"])
     return {
-        "unit_bars": rows and whole + rows,
-        "panels": [{**row, "columns": columns} for row, columns in zip(rows, panels, strict=False)],
-        "category_bars": whole + pictures.compared(categories, categories_before),
+        "unit_bars": by_unit and whole + by_unit,
+        "category_bars": whole + by_category if found.total.total > 1 else [],
         "marks": pictures.limits(whole[0]["shares"]),
+        "panels": [{**row, "columns": of} for row, of in zip(paneled, panels, strict=True)],
         "earlier": earlier.report.cycle.title if earlier else "",
     }
 
