@@ -18,6 +18,7 @@ from orgs import session_views
 from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
+from ratings import pictures, progress
 from ratings.choices import Occasion, Severity, State
 from ratings.models import Cycle, Notice, Reminder, Report, ReportMove, Takeover
 from ratings.querysets import ancestors
@@ -80,6 +81,7 @@ class Work:
     days_left: int | None  # None where nothing can be late any more
     next_step: str = ""
     counts: list[dict] = field(default_factory=list)
+    progress: dict | None = None  # of the direct subordinates, as a drawing
 
     @property
     def is_overdue(self) -> bool:
@@ -155,6 +157,7 @@ class _Found:
             above |= Q(cycle=report.cycle_id, path__in=ancestors(report.path))
         excused = Report.objects.within(post).filter(above, state=State.EXCUSED)
         self.excused_above = dict(excused.values_list("cycle", "name"))
+        self.progress = progress.of(reports)
 
     def reminders(self, measures: list[Waiting]) -> list[Reminder]:
         """Those that hold still: of what is not handed in, and of measures that are overdue."""
@@ -284,6 +287,7 @@ class _Found:
             {"label": label, "count": n, "url": f"{queue}?state={key}", "tone": tone, "unit": "个"}
             for label, n, key, tone in tiles
         ]
+        work.progress = pictures.steps(self.progress[report.pk])
         return work
 
     def _next_step(self, report: Report) -> str:

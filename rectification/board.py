@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ledger_site.base import sheets
 from ledger_site.base.sheets import Book, Column, Row
+from ratings import pictures
 from ratings.exports import unit_of
 from ratings.models import Report
 from ratings.querysets import STEP
@@ -140,6 +141,28 @@ def by_name(measures, grouping: Grouping, today: date, text: str = ""):
 def lines_by_name(rows, grouping: Grouping) -> list[Line]:
     return [
         Line(row.name, row._asdict(), {grouping.value: row.name, "whole": "on"}) for row in rows
+    ]
+
+
+# What a bar shows of a line, 逾期 apart: how it is filled, its label, and its number.
+BARS = (
+    ("poor", P.OVERDUE.label, lambda counts: counts[P.OVERDUE]),
+    ("average", "进行中，未逾期", lambda counts: counts[P.OPEN] - counts[P.OVERDUE]),
+    ("fairly_good", P.CLAIMED.label, lambda counts: counts[P.CLAIMED]),
+    ("good", P.CLOSED.label, lambda counts: counts[P.CLOSED]),
+)
+
+
+def bars(lines: list[Line]) -> list[list[dict]]:
+    """The parts of a bar for each line, all by one scale; the first, 逾期, left of the axis."""
+    counted = [[count(line.counts) for *_, count in BARS] for line in lines]
+    places = pictures.diverging([(first, rest) for first, *rest in counted])
+    return [
+        [
+            {"fill": fill, "label": label, "count": n, "x": x, "width": width}
+            for (fill, label, _), n, (x, width) in zip(BARS, counts, found, strict=True)
+        ]
+        for counts, found in zip(counted, places, strict=True)
     ]
 
 

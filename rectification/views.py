@@ -264,7 +264,11 @@ def figures(request, cycle):
         "filters": filters,
         "grouping": grouping,
         "states": Progression.choices,
-        "lines": [_line(line, cycle, start, unit) for line in lines],
+        "lines": [
+            {**_line(line, cycle, start, unit), "bar": parts}
+            for line, parts in zip(lines, board.bars(lines), strict=True)
+        ],
+        "legend": board.bars([board.Line("", total, {})])[0],
         "tiles": _tiles(total, cycle, {"unit": unit.pk} if unit else {}),
         "pages": page.links if page else None,
         "today": today,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from ledger_site.base.choices import Result
 from ledger_site.base.models import AuditEvent
 
-from .. import bars, movement, scoring, sight, versions, workflow
+from .. import movement, pictures, scoring, sight, versions, workflow
 from ..checks import Finding
 from ..choices import Form, Grade, Origin, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
@@ -191,7 +191,7 @@ def cycles_of(report: Report, post) -> dict[str, Any] | None:
     rows = list(rows.order_by("cycle__year", "cycle__round"))
     if len(rows) < 2:
         return None
-    return bars.line([_in_cycle(row, post, row.pk == report.pk) for row in rows])
+    return pictures.line([_in_cycle(row, post, row.pk == report.pk) for row in rows])
 
 
 def _in_cycle(row, post, is_current: bool) -> dict[str, Any]:

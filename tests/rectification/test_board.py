@@ -73,6 +73,18 @@ def assert_each_figure_opens_its_rows(client, page):
         assert len(behind(client, url)) == count, url
 
 
+def assert_each_bar_says_what_its_line_says(page):
+    text = page.content.decode()
+    for line in page.context["lines"]:
+        n = {cell["label"]: cell["count"] for cell in line["cells"]}
+        said = [n["逾期"], n["进行中"] - n["逾期"], n["待验收"], n["已销号"]]
+        assert [part["count"] for part in line["bar"]] == said
+        assert sum(said) == line["all"]
+        labels = ("逾期", "进行中，未逾期", "待验收", "已销号")
+        bar = "".join(f"，{label} {n}" for label, n in zip(labels, said, strict=True))
+        assert f"<title>{line['name']}{bar}</title>" in text
+
+
 @pytest.fixture
 def reported(line):
     """Both branches' rows have reached the county."""
@@ -113,6 +125,7 @@ def test_every_figure_opens_exactly_its_rows_over_random_trees(client, line, see
         for by in groupings.get(who, ("unit",)):
             page = figures(client, line, by=by)
             assert_each_figure_opens_its_rows(client, page)
+            assert_each_bar_says_what_its_line_says(page)
             seen += sum(row["all"] for row in page.context["lines"])
         for row in figures(client, line).context["lines"]:
             if row["deeper"]:
