@@ -43,7 +43,7 @@ PRINTED = FORMS_WITH_A_COVER | {
 
 def printable():
     """By name: the templates of pages with a button, each with the fragments it includes."""
-    for path in TEMPLATES.glob("*/*.html"):
+    for path in TEMPLATES.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         if path.parent.name != "components" and BUTTON in text:
             included = re.findall(r'include "([^"]+/_[^"]+)"', text)
