@@ -212,7 +212,7 @@ def write(publicity: Publicity, stream, *, by) -> int:
         Column(("定级类别",), 20, choices=tuple(Grade.labels)),
     )
     period = f"{publicity.started_on:%Y年%-m月%-d日}至{publicity.ended_on:%Y年%-m月%-d日}"
-    foot = (f"公示期：{period}", f"意见反映方式：{publicity.contact}")
+    foot = (f"公示期：{period}\n意见反映方式：{publicity.contact}",)
     form = sheets.Form("公示", title_of(publicity), columns, foot)
     rows = publicity.rows.order_by("path").values_list("name", "grade")
     with Book(stream, title_of(publicity), by.unit_name) as book:

@@ -212,8 +212,8 @@ def file_name(own: Report) -> str:
 
 
 COLUMNS = (
-    Column(("党组织名称",), 30),
-    Column(("上级党组织",), 28),
+    Column(("党组织名称",), 24),
+    Column(("上级党组织",), 20),
     Column(("序号",), 7, number_format="0"),
     Column(("整改措施",), 60, is_left=True),
     Column(("类别",), 12, choices=tuple(Topic.labels)),
@@ -221,7 +221,7 @@ COLUMNS = (
     Column(("完成日期",), 14),
     Column(("责任人",), 14),
     Column(("联系领导",), 14),
-    Column(("帮扶单位",), 30, is_left=True),
+    Column(("帮扶单位",), 24, is_left=True),
     Column(("状态",), 10),
     Column(("销号日期",), 14),
 )
