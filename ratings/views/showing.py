@@ -436,9 +436,10 @@ def superior_name(report: Report) -> str:
     return report.parent.name if report.parent_id else report.name
 
 
-def deciders_text(report: Report) -> str:
-    """Who reviews: 中共…委员会（李审核、王审核）."""
-    names = "、".join(str(user) for user in workflow.deciders(report))
+def deciders_text(report: Report, deciders: Iterable | None = None) -> str:
+    """Who reviews: 中共…委员会（李审核、王审核）; `deciders` where they are known already."""
+    deciders = workflow.deciders(report) if deciders is None else deciders
+    names = "、".join(str(user) for user in deciders)
     return f"{superior_name(report)}（{names}）" if names else superior_name(report)
 
 
