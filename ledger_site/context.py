@@ -7,6 +7,8 @@ from django.utils.functional import SimpleLazyObject
 from orgs.choices import Role
 from ratings.models import Report
 
+from . import keys
+
 SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
 UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传输国家秘密"
 DEMO_NOTICE = "演示环境，数据均为虚构"
@@ -94,6 +96,7 @@ def site(request=None) -> dict:
         "demo_notice": DEMO_NOTICE,
         "site_name": SITE_NAME,
         "unclassified_notice": UNCLASSIFIED_NOTICE,
+        "review_keys": keys.REVIEW,
     }
     if getattr(request, "post", None) is not None:
         # Only the frame asks for them: a fragment costs nothing.

@@ -1,9 +1,11 @@
 """How the pages of a report word what they show: rows, moves, versions, what to do next."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
+from django.db.models import Count
 from django.urls import reverse
 
 from ledger_site.base.choices import Result
@@ -303,6 +305,18 @@ def last_returns(reports: Iterable[Report]) -> dict[int, dict]:
     return {move.report_id: {"move": move, "named": named_in(move)} for move in moves}
 
 
+def answered(report: Report, between: Iterable[Mapping[str, Any]]) -> dict | None:
+    """The return that the newest version follows, and which of the fields it names have changed
+    `between` that version and the one before; None where that one was taken back by its unit."""
+    since = report.moves.filter(number=report.number - 1, action__in=GIVEN_BACK)
+    move = since.order_by("-pk").first()
+    changed = {one["name"] for one in between if "name" in one}
+    return move and {
+        "move": move,
+        "named": [one | {"is_changed": one["name"] in changed} for one in named_in(move)],
+    }
+
+
 def named_in(move: ReportMove) -> list[dict]:
     """The fields that a return or a correction names, each with its reason, "" without one."""
     named = move.data.get("fields", ())
@@ -421,6 +435,26 @@ def totals_of(total: Figures) -> dict:
         ],
         "heads": Grade.labels,
     }
+
+
+def siblings(report: Report, post) -> list[dict]:
+    """Grades among the rows of the superior's direct subordinates, this one among them: as
+    declared, of what is handed in, and as reviewed. Each has title and shares of a bar."""
+    found = (
+        Report.objects.direct(post)
+        .of(report.cycle_id)
+        .filter(is_rated=True, is_row_excused=False, state__in=(State.SUBMITTED, State.ACCEPTED))
+    )
+    grades = found.order_by().values_list("state", "entry__declared_grade", "entry__reviewed_grade")
+    declared, reviewed = Counter(), Counter()
+    for state, one, other, count in grades.annotate(n=Count("pk")):
+        declared[one] += count
+        if state == State.ACCEPTED:
+            reviewed[other] += count
+    return [
+        {"title": f"{label} {counts.total()} 个", "shares": bars.bar(counts)}
+        for label, counts in (("已上报，申报等次", declared), ("已审核，审核等次", reviewed))
+    ]
 
 
 # ---------------------------------------------------------------- what comes next
