@@ -83,7 +83,7 @@ class Work:
     days_left: int | None  # None where nothing can be late any more
     next_step: str = ""
     counts: list[dict] = field(default_factory=list)
-    progress: str = ""  # of the direct subordinates, and by state those who are not done
+    below_text: str = ""  # how far the direct subordinates are, and by state who is not done
     undone: list[dict] = field(default_factory=list)
 
     @property
@@ -296,7 +296,7 @@ class _Found:
             return work
         counts, queue = self.counts[report.cycle_id], reverse("ratings:queue", args=[report.cycle])
         late = len(self.late[report.cycle_id])
-        work.progress = self._progress(report)
+        work.below_text = self._below_text(report)
         work.undone = [
             {
                 "label": label,
@@ -320,7 +320,7 @@ class _Found:
         ]
         return work
 
-    def _progress(self, report: Report) -> str:
+    def _below_text(self, report: Report) -> str:
         counts = self.counts[report.cycle_id]
         done, undone = counts[State.ACCEPTED], self._undecided(report)
         text = f"直接下级应报 {done + undone} 个，已审核 {done} 个，还差 {undone} 个"
@@ -395,9 +395,9 @@ def _first(post, tasks: list[Task], works: list[Work], upkeep) -> Task:
         title = f"目前没有等您办理的事项。{cycle}：{work.next_step}"
         return Task(title, mine, "查看")
     title = f"您的角色是{post.roles_text}，没有需要您填报或审核的事项。{cycle}："
-    if work.progress:
+    if work.below_text:
         address = reverse("ratings:queue", args=[cycle])
-        return Task(title + work.progress, address, "查看进度")
+        return Task(title + work.below_text, address, "查看进度")
     due = {"due_on": work.report.due_on if work.report.is_open else None}
     title += f"本级{work.report.get_state_display()}"
     return Task(title, mine, "查看", days_left=work.days_left, **due)

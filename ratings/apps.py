@@ -6,4 +6,4 @@ class RatingsConfig(AppConfig):
     verbose_name = "分类定级"
 
     def ready(self):
-        from . import jobs, uploads  # noqa: F401 - register the kinds of background work
+        from . import hanging, jobs, uploads  # noqa: F401 - register what they tell, and work

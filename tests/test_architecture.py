@@ -48,6 +48,7 @@ FILES = (
     "taking_over",
     "waiting",
     "sight",
+    "hanging",
     "bars",
     "exports",
     "scoring",

@@ -265,7 +265,7 @@ def test_who_is_not_done_is_named_by_state(client, line):
         {"label": "未报", "count": 1, "names": names_of["sibling"]},
         {"label": "待审核", "count": 1, "names": names_of["branch"]},
     ]
-    assert work.progress.startswith("直接下级应报 2 个，已审核 0 个，还差 2 个")
+    assert work.below_text.startswith("直接下级应报 2 个，已审核 0 个，还差 2 个")
 
 
 def test_the_root_waits_for_a_second_person(client, line):

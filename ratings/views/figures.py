@@ -28,6 +28,8 @@ NOTHING_YET = "尚未上报，没有可以查看的汇总数"
 REVIEWING = "本级尚未上报：以下只含已审核通过的直接下级，随审核进度变化，只有本级可以看到。"
 UNDECIDED = "本级没有下级，以下是本级自己的一行；上级审核通过后才计入已定级。"
 SHORT_DIGEST = 12
+EXCUSED = State.EXCUSED.label
+NAMED = 3  # units in a sentence, of each kind
 
 
 @require_safe
@@ -60,8 +62,14 @@ def _page(request, report):
         return render(request, "ratings/summary.html", context | {"reason": reason})
     names = Category.objects.order_by("order", "pk").values_list("sheet_row", flat=True)
     links = _links(request.post, report)
+    earlier = _earlier(request.post, report)
+    missing = _missing(found.lines)
     context |= {
         "summary": found,
+        "told": figures.told(
+            found.total, earlier and earlier.total, earlier and earlier.report.cycle.title
+        ),
+        "not_in": _not_in(missing),
         "basis": found.basis.value,
         "at": found.version.at if found.version else timezone.now(),
         "digest": found.version and found.version.digest[:SHORT_DIGEST],
@@ -78,7 +86,7 @@ def _page(request, report):
             _row(line, number, {})
             for number, line in enumerate(figures.by_category(found, dict.fromkeys(names)), 1)
         ],
-        "missing": _missing(found.lines),
+        "missing": missing,
         "forms": Form.choices,
         "split_forms": Form.choices[1:] if report.has_subordinates else (),
         "may_recount": _may_recount(request.post, report),
@@ -86,6 +94,26 @@ def _page(request, report):
         "quota_warnings": scoring.quota_warnings(report) if is_own else (),
     }
     return render(request, "ratings/summary.html", context)
+
+
+def _earlier(post, report) -> figures.Summary | None:
+    """The figures of the same unit in the cycle before, as far as the post may see them."""
+    seen = Report.objects.visible_to(post).filter(pk=report.previous_id)
+    previous = seen.select_related("cycle", "parent").first() if report.previous_id else None
+    return previous and sight.figures_of(previous, post)
+
+
+def _not_in(missing: list[dict]) -> str:
+    """Whose figures are still to come, in a sentence; "" where all are in."""
+    waiting = [group for group in missing if group["label"] != EXCUSED]
+    if not waiting:
+        return ""
+    listed = []
+    for group in waiting:
+        names = group["names"]
+        rest = f"等 {len(names)} 个" if len(names) > NAMED else ""
+        listed.append(f"{'、'.join(names[:NAMED])}{rest}（{group['label']}）")
+    return f"还没有计入的：{'，'.join(listed)}。"
 
 
 def _links(post, report) -> dict[int, tuple[str, bool]]:
@@ -147,7 +175,7 @@ def _missing(lines) -> list[dict]:
     excused = [
         f"{line.name}（{line.note.partition('：')[2] or line.note}）" for line in lines if line.note
     ]
-    groups.append({"label": "免报", "names": excused})
+    groups.append({"label": EXCUSED, "names": excused})
     return [group for group in groups if group["names"]]
 
 
