@@ -199,8 +199,15 @@ class _Found:
         errors = self._error_count(report)
         text = self._what_blocks(report, waiting, errors)
         fill = reverse("ratings:fill", args=[report.pk]) if report.counts_row else mine
+        hand_in = reverse("ratings:hand_in", args=[report.pk])
         if report.state == State.RETURNED:
-            if report.order_id:
+            link = "修改" if report.counts_row else "查看"
+            if not report.counts_row and not waiting:
+                fill, link = hand_in, "核对并上报"
+            if report.order_id and not report.counts_row:
+                step = "下级改好、审核后" if waiting else "下级已改好，请核对后"
+                title = f"{cycle}更正（{report.order}），{step}重新上报"
+            elif report.order_id:
                 title = f"{cycle}需要更正（{report.order}），请改好通知所列栏目后重新上报"
             elif report.pk in self.given_back:
                 title = f"{cycle}材料被退回，请按退回理由修改后重新上报"
@@ -210,13 +217,13 @@ class _Found:
             return Task(
                 title,
                 fill,
-                "修改" if report.counts_row else "查看",
+                link,
                 text,
                 reason=move,
                 named=named_in(move) if move else [],
                 is_urgent=True,
                 until=SOON,
-                **due,
+                **({} if report.order_id else due),  # a correction is never late
             )
         if errors and report.counts_row:
             return Task(f"请填报{cycle}本级台账", fill, "填报", text, **due)
@@ -229,7 +236,7 @@ class _Found:
         text = f"上报后由{receiver}审核。" if report.parent_id else f"上报后由{receiver}。"
         return Task(
             title,
-            reverse("ratings:hand_in", args=[report.pk]),
+            hand_in,
             "核对并上报",
             text,
             until=SOON,

@@ -123,8 +123,15 @@ def test_a_correction_names_its_order_and_is_never_late(client, line):
 
     (task,) = page.context["tasks"]
     assert task.title.startswith("2012年度需要更正（更正1号")
+    assert page.context["sentence"].endswith("重新上报，请尽快办理。")
     assert "逾期" not in page.context["sentence"]
     assert "已逾期" not in page.content.decode()
+    assert "下级改好、审核后重新上报" in desk(client, line.township).context["sentence"]
+    submit(line.of("branch"))
+    accept(line.of("branch"))
+    ready = desk(client, line.township).context["first"]
+    assert "下级已改好，请核对后重新上报" in ready.title
+    assert ready.url == reverse("ratings:hand_in", args=[line.of("township").pk])
 
 
 def test_a_reviewer_is_told_how_many_wait_and_who_is_late(client, line):
