@@ -11,8 +11,6 @@ from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any
 
-from ledger_site.base.differences import pieces
-
 from . import parsers
 from .choices import Grade, Venue
 
@@ -452,12 +450,15 @@ def shown(entry) -> dict[str, str]:
     return {name: field.show(getattr(entry, name)) for name, field in FIELDS.items()}
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, str]]:
     """What differs between two rows by identifier, in the order of the sheet."""
-    found = []
-    for name, field in FIELDS.items():
-        if name in new and old.get(name) != new.get(name):
-            texts = field.show(old.get(name)), field.show(new.get(name))
-            one = {"name": name, "label": field.label, "old": texts[0], "new": texts[1]}
-            found.append(one | {"pieces": pieces(*texts)} if field.widget == "text" else one)
-    return found
+    return [
+        {
+            "name": name,
+            "label": field.label,
+            "old": field.show(old.get(name)),
+            "new": field.show(new.get(name)),
+        }
+        for name, field in FIELDS.items()
+        if name in new and old.get(name) != new.get(name)
+    ]

@@ -15,7 +15,6 @@ from orgs.choices import Role
 
 from .. import scoring, services, sight, taking_over, workflow
 from ..choices import Grade, Occasion, State
-from ..columns import changes
 from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
 from ..models import Report, Takeover
@@ -317,7 +316,9 @@ def _page(request, report, form, refusal="") -> dict:
         "as_declared": Grade(declared) if declared else None,
         "siblings": showing.siblings(report, post) if has_row and report.parent_id else (),
         **before,
-        "previous_changes": changes(workflow.row_of(previous), row) if previous and has_row else [],
+        "previous_changes": showing.marked_changes(workflow.row_of(previous), row)
+        if previous and has_row
+        else [],
         "given": Grade(report.entry.given_grade) if has_row and report.entry.given_grade else None,
         "is_same_person": is_waiting
         and (report.submitted_by_id, report.submitted_from_id)

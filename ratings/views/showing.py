@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.urls import reverse
 
 from ledger_site.base.choices import Result
+from ledger_site.base.differences import pieces
 from ledger_site.base.models import AuditEvent
 
 from .. import bars, movement, scoring, sight, versions, workflow
@@ -22,6 +23,7 @@ from ..summary import Figures, share
 VILLAGE_CATEGORIES = frozenset({"village", "community"})  # whose rows stand in 附件三
 GIVEN_BACK = ("send_back", "reopen", "correct")
 LONGEST_LIST = 20
+TEXTS = frozenset(name for name, field in FIELDS.items() if field.widget == "text")
 
 
 # ---------------------------------------------------------------- rows
@@ -357,7 +359,15 @@ def row_changes(old: ReportVersion, row: Mapping[str, Any] | None) -> list[dict]
 
 
 def _reported_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict]:
-    return changes(old, {name: new[name] for name in REPORTED_NAMES})
+    return marked_changes(old, {name: new[name] for name in REPORTED_NAMES})
+
+
+def marked_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict]:
+    """As `changes`, for few rows: each long text with what differs inside it."""
+    return [
+        one | {"pieces": pieces(one["old"], one["new"])} if one["name"] in TEXTS else one
+        for one in changes(old, new)
+    ]
 
 
 def between_versions(report: Report) -> list[dict] | None:
