@@ -7,7 +7,7 @@ from django.utils.functional import SimpleLazyObject
 from orgs.choices import Duty, Role
 from ratings.models import Report
 
-from . import help_pages
+from . import help_pages, keys
 
 SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
 UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传输国家秘密"
@@ -104,6 +104,7 @@ def site(request=None) -> dict:
         "demo_notice": DEMO_NOTICE,
         "site_name": SITE_NAME,
         "unclassified_notice": UNCLASSIFIED_NOTICE,
+        "review_keys": keys.REVIEW,
     }
     if match := getattr(request, "resolver_match", None):
         found["help_url"] = help_pages.about(match.view_name)

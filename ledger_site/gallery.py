@@ -16,6 +16,8 @@ from ratings.summary import Figures, Line
 from rectification.board import Line as MeasureLine
 from rectification.board import bars
 
+from .base.differences import pieces
+
 GRADES = (("good", "好"), ("fairly_good", "较好"), ("average", "一般"), ("poor", "较差"))
 STATES = (
     ("draft", "填报中"),
@@ -203,6 +205,7 @@ def samples():
                 "label": "存在问题",
                 "old": "组织生活不够经常",
                 "new": "组织生活不够经常\n党员年龄结构偏大",
+                "pieces": pieces("组织生活不够经常", "组织生活不够经常\n党员年龄结构偏大"),
             },
             {"label": "帮扶单位", "old": "", "new": "县农业农村局"},
         ],

@@ -6,5 +6,5 @@ class RatingsConfig(AppConfig):
     verbose_name = "分类定级"
 
     def ready(self):
-        # Each registers what it does in the background, or every day.
-        from . import jobs, reminding, uploads  # noqa: F401
+        # Each registers what it does in the background, or every day, or tells of organizations.
+        from . import hanging, jobs, reminding, uploads  # noqa: F401

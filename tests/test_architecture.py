@@ -49,6 +49,7 @@ FILES = (
     "waiting",
     "sight",
     "reminding",
+    "hanging",
     "progress",
     "pictures",
     "exports",

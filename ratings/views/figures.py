@@ -28,6 +28,8 @@ REVIEWING = "本级尚未上报：以下只含已审核通过的直接下级，�
 UNDECIDED = "本级没有下级，以下是本级自己的一行；上级审核通过后才计入已定级。"
 SHORT_DIGEST = 12
 MOST_PANELS = 40  # of units beside each other; more are no longer seen at once
+EXCUSED = State.EXCUSED.label
+NAMED = 3  # units in a sentence, of each kind
 
 
 @require_safe
@@ -63,8 +65,13 @@ def _page(request, report):
     categories = figures.by_category(found, names)
     links = _links(request.post, report)
     earlier = _earlier(request.post, report)
+    missing = _missing(found.lines)
     context |= {
         "summary": found,
+        "told": figures.told(
+            found.total, earlier and earlier.total, earlier and earlier.report.cycle.title
+        ),
+        "not_in": _not_in(missing),
         "basis": found.basis.value,
         "at": found.version.at if found.version else timezone.now(),
         "digest": found.version and found.version.digest[:SHORT_DIGEST],
@@ -82,7 +89,7 @@ def _page(request, report):
         "progress": pictures.steps(progress.of([report])[report.pk])
         if is_own and report.has_subordinates
         else None,
-        "missing": _missing(found.lines),
+        "missing": missing,
         "forms": Form.choices,
         "split_forms": Form.choices[1:] if report.has_subordinates else (),
         "may_recount": _may_recount(request.post, report),
@@ -126,6 +133,19 @@ def _pictures(found: figures.Summary, categories, earlier, names, links) -> dict
 
 def _whole(of: figures.Summary) -> figures.Line:
     return figures.Line("", "合计", of.total)
+
+
+def _not_in(missing: list[dict]) -> str:
+    """Whose figures are still to come, in a sentence; "" where all are in."""
+    waiting = [group for group in missing if group["label"] != EXCUSED]
+    if not waiting:
+        return ""
+    listed = []
+    for group in waiting:
+        names = group["names"]
+        rest = f"等 {len(names)} 个" if len(names) > NAMED else ""
+        listed.append(f"{'、'.join(names[:NAMED])}{rest}（{group['label']}）")
+    return f"还没有计入的：{'，'.join(listed)}。"
 
 
 def _links(post, report) -> dict[int, tuple[str, bool]]:
@@ -186,7 +206,7 @@ def _missing(lines) -> list[dict]:
     excused = [
         f"{line.name}（{line.note.partition('：')[2] or line.note}）" for line in lines if line.note
     ]
-    groups.append({"label": "免报", "names": excused})
+    groups.append({"label": EXCUSED, "names": excused})
     return [group for group in groups if group["names"]]
 
 

@@ -15,7 +15,6 @@ from orgs.choices import Role
 
 from .. import pictures, progress, scoring, services, sight, taking_over, workflow
 from ..choices import Grade, Occasion, State
-from ..columns import changes
 from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
 from ..models import Report, Takeover
@@ -26,6 +25,7 @@ from .ledger import clean_path
 
 LEFT_OUT = "left_out"  # in the session, for the page after a batch
 BATCH = ("accept", "send_back")
+FIELD_KEYS = {"review_reason": "w", "reason": "r"}  # that lead into a field (ledger_site/keys.py)
 TILES = (  # label, filter, tone of components/counts.html
     ("应报", EXPECTED, ""),
     ("未报", State.DRAFT, ""),
@@ -290,6 +290,10 @@ def _page(request, report, form, refusal="") -> dict:
     earlier, following = _neighbours(post, report)
     is_waiting = report.state == State.SUBMITTED
     figures = sight.figures_of(report, post) if report.has_subordinates else None
+    between = showing.between_versions(report) if is_waiting else None
+    for name, key in FIELD_KEYS.items():
+        form.fields[name].widget.attrs["data-key"] = key
+    declared = report.entry.declared_grade if has_row else ""
     return {
         "report": report,
         "form": form,
@@ -299,9 +303,14 @@ def _page(request, report, form, refusal="") -> dict:
         "deciders": [str(user) for user in workflow.deciders(report)] if why_not else [],
         "parts": showing.parts(report, row) if has_row else None,
         "findings": showing.findings(report) if has_row else [],
-        "changes": showing.between_versions(report) if is_waiting else None,
+        "changes": between,
+        "answered": between is not None and showing.answered(report, between),
+        "as_declared": Grade(declared) if declared else None,
+        "siblings": showing.siblings(report, post) if has_row and report.parent_id else (),
         **before,
-        "previous_changes": changes(workflow.row_of(previous), row) if previous and has_row else [],
+        "previous_changes": showing.marked_changes(workflow.row_of(previous), row)
+        if previous and has_row
+        else [],
         "given": Grade(report.entry.given_grade) if has_row and report.entry.given_grade else None,
         "is_same_person": is_waiting
         and (report.submitted_by_id, report.submitted_from_id)

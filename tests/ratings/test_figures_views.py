@@ -1,6 +1,7 @@
 """汇总 and 核对: figures, what they are based on, their recount, and the official sheets."""
 
 import re
+from datetime import date
 from io import BytesIO
 from urllib.parse import unquote
 
@@ -177,6 +178,36 @@ def test_what_is_missing_is_told_apart_by_name(client, line):
     }
     total = page.context["total"]
     assert (total["expected"], total["total"], total["excused"]) == (5, 2, 1)
+
+
+def test_the_summary_begins_with_who_how_many_and_compared_with_what(client, reported):
+    accept(reported.of("township"))
+    page = own_page(client, reported, "county")
+    submit(reported.of("county"))
+    later = factories.open_cycle(2013, previous=reported.cycle)
+    for name, grade in (("branch", "good"), ("sibling", "fairly_good")):
+        report = report_of(reported.units[name], later)
+        due = {"deadline_text": "2013年底", "due_on": date(2013, 12, 31)}
+        fill(report, declared_grade=grade, proposed_target="good", **due)
+        submit(report)
+        accept(report)
+    township = report_of(reported.units["township"], later)
+
+    client.force_login(reported.township.user)
+    now = client.get(reverse("ratings:own_summary", args=[later]))
+    client.force_login(reported.county.user)
+    waiting = client.get(reverse("ratings:own_summary", args=[later]))
+
+    first = (
+        "应定级 2 个，已定级 2 个，其中好 0 个（0.0%）、较好 1 个（50.0%）、一般 1 个（50.0%）、"
+    )
+    assert page.context["told"] == f"{first}较差 0 个（0.0%）。"
+    assert page.context["not_in"] == ""
+    assert now.context["told"].endswith(
+        "与2012年度相比，“好”的比重由 0.0% 上升 50.0 个百分点，“较差”的比重由 0.0% 持平。"
+    )
+    assert waiting.context["told"] == "应定级 2 个，已定级 0 个。"
+    assert waiting.context["not_in"] == f"还没有计入的：{township.name}（未报）。"
 
 
 def test_shares_of_nothing_are_a_dash(client, line):
