@@ -7,6 +7,7 @@ organizations of their own subtree and who works there.
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import UserChangeForm, UserCreationForm
@@ -159,7 +160,7 @@ class CategoryAdmin(Imported, Audited, admin.ModelAdmin):
         return ("code",) if obj else ()
 
 
-class FormerNames(ReadOnly, admin.TabularInline):
+class FormerNames(ReadOnly, admin.StackedInline):
     model = FormerName
     extra = 0
 
@@ -215,6 +216,14 @@ class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         super().save_model(request, obj, form, change)
 
 
+class Chooser(AutocompleteSelect):
+    """Empty it says what to choose; Django's says nothing then, to a screen reader either."""
+
+    def build_attrs(self, base_attrs, extra_attrs=None):
+        attrs = super().build_attrs(base_attrs, extra_attrs)
+        return attrs | {"data-placeholder": f"请选择{self.field.verbose_name}"}
+
+
 class AppointmentForm(forms.ModelForm):
     class Meta:
         model = Appointment
@@ -266,6 +275,7 @@ class AppointmentAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         if db_field.name in ("user", "organization"):
             chosen = self.admin_site.get_model_admin(db_field.remote_field.model)
             kwargs["queryset"] = chosen.get_queryset(request)
+            kwargs["widget"] = Chooser(db_field, self.admin_site)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request, obj=None):

@@ -1,0 +1,76 @@
+"""Everybody: what axe-core asks of a page, and that none scrolls sideways at 390 px, at 200 % and in
+大字版."""
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from django.test import Client
+from django.urls import reverse
+
+from ..pages import LABEL, upkeep, visits
+from ..test_access import world  # noqa: F401 - an object of every kind
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+]
+
+ASKED = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
+LOOK = """async (asked) => (await axe.run(asked)).violations.flatMap((rule) =>
+    rule.nodes.map((node) => `${rule.id}: ${node.target} ${node.failureSummary}`))"""
+# What is folded is looked at too; the menus of the head would lie over the page.
+UNFOLD = "document.querySelectorAll('main details').forEach((one) => { one.open = true; })"
+WIDTH = "document.scrollingElement.scrollWidth"
+SIZE = "(size) => document.documentElement.style.setProperty('--text', size)"
+SENT_EMPTY = """document.querySelectorAll("main form[method=post]:not([action])").forEach((form) => {
+    form.noValidate = true; form.requestSubmit(); })"""
+SMALL = ((683, "100%"), (390, "100%"), (390, "125%"), (1366, "125%"))  # 683 px: 1366 at 200 %
+
+
+class Walk:
+    """One window, in which one person after the other opens pages; `faults` is what was found."""
+
+    def __init__(self, browser, live_server):
+        self.host, self.faults = live_server.url, []
+        self.context = browser.new_context(base_url=self.host, locale="zh-CN")
+        self.page = self.context.new_page()
+
+    def enter(self, user) -> None:
+        self.context.clear_cookies()
+        if user is not None:
+            client = Client()
+            client.force_login(user)
+            value = client.cookies["sessionid"].value
+            self.context.add_cookies([{"name": "sessionid", "value": value, "url": self.host}])
+
+    def open(self, url) -> None:
+        self.page.goto(url)
+        self.look(url)
+
+    def look(self, name) -> None:
+        page = self.page
+        page.evaluate(UNFOLD)
+        page.evaluate(AXE_SCRIPT)
+        self.faults += [f"{name} {fault}" for fault in page.evaluate(LOOK, ASKED)]
+
+    def measure(self, name) -> None:
+        for width, size in SMALL:
+            self.page.set_viewport_size({"width": width, "height": 768})
+            self.page.evaluate(SIZE, size)
+            if (found := self.page.evaluate(WIDTH)) > width:
+                self.faults.append(f"{name} is {found} px wide at {width} px, text {size}")
+        self.page.set_viewport_size({"width": 1366, "height": 768})
+
+
+def test_every_page_is_for_everybody(browser, live_server, world, settings):  # noqa: F811
+    settings.DEMO = True  # with the line that says so
+    walk = Walk(browser, live_server)
+
+    for url, user, _ in sorted(visits(world), key=lambda one: one[1].pk if one[1] else 0):
+        walk.enter(user)
+        walk.open(url)
+        walk.measure(url)
+
+    assert walk.faults == []
