@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import UserChangeForm, UserCreationForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
@@ -223,6 +223,11 @@ class Chooser(AutocompleteSelect):
         attrs = super().build_attrs(base_attrs, extra_attrs)
         return attrs | {"data-placeholder": f"请选择{self.field.verbose_name}"}
 
+    def optgroups(self, name, value, attrs=None):
+        """Django's looks for whatever was sent, and fails on what can be no key."""
+        keys = [key for key in value if key.isdecimal() and len(key) < 16]
+        return super().optgroups(name, keys, attrs)
+
 
 class AppointmentForm(forms.ModelForm):
     class Meta:
@@ -300,11 +305,20 @@ class AccountChangeForm(UserChangeForm):
         fields = "__all__"
 
 
+class NewPasswordForm(AdminPasswordChangeForm):
+    """Without the choice to have none: whoever may not sign in is 停用."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+
+
 @admin.register(User)
 class AccountAdmin(Imported, Kept, Audited, UserAdmin):
     audit_kind = "user"
     resource_classes = (resources.UserResource,)
     form, add_form = AccountChangeForm, AccountForm
+    change_password_form = NewPasswordForm
     list_display = ("username", "full_name", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff")
     search_fields = ("=username", "full_name")

@@ -1,12 +1,14 @@
-"""Everybody: what axe-core asks of a page, and that none scrolls sideways at 390 px, at 200 % and in
-大字版."""
+"""For everybody: what axe-core asks of a page, and that none scrolls sideways at 390 px, at 200 %
+and in 大字版."""
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from django.test import Client
 from django.urls import reverse
 
-from ..pages import LABEL, upkeep, visits
+from orgs.models import Appointment, Organization
+
+from ..pages import LABEL, upkeep, visits, visits_when_late
 from ..test_access import world  # noqa: F401 - an object of every kind
 
 pytestmark = [
@@ -24,8 +26,9 @@ LOOK = """async (asked) => (await axe.run(asked)).violations.flatMap((rule) =>
 UNFOLD = "document.querySelectorAll('main details').forEach((one) => { one.open = true; })"
 WIDTH = "document.scrollingElement.scrollWidth"
 SIZE = "(size) => document.documentElement.style.setProperty('--text', size)"
-SENT_EMPTY = """document.querySelectorAll("main form[method=post]:not([action])").forEach((form) => {
-    form.noValidate = true; form.requestSubmit(); })"""
+SEND_EMPTY = """[...document.querySelectorAll("main form")].filter((form) => form.method === "post")
+    .slice(0, 1).forEach((form) => { form.noValidate = true; form.requestSubmit(); })"""
+OPEN_MENUS = "document.querySelectorAll('details.post').forEach((one) => { one.open = true; })"
 SMALL = ((683, "100%"), (390, "100%"), (390, "125%"), (1366, "125%"))  # 683 px: 1366 at 200 %
 
 
@@ -55,6 +58,13 @@ class Walk:
         page.evaluate(AXE_SCRIPT)
         self.faults += [f"{name} {fault}" for fault in page.evaluate(LOOK, ASKED)]
 
+    def send_empty(self, url) -> None:
+        """The first form of a page, with whatever it lacks."""
+        self.page.goto(url)
+        with self.page.expect_navigation():
+            self.page.evaluate(SEND_EMPTY)
+        self.look(f"{url}, sent empty,")
+
     def measure(self, name) -> None:
         for width, size in SMALL:
             self.page.set_viewport_size({"width": width, "height": 768})
@@ -68,9 +78,49 @@ def test_every_page_is_for_everybody(browser, live_server, world, settings):  # 
     settings.DEMO = True  # with the line that says so
     walk = Walk(browser, live_server)
 
-    for url, user, _ in sorted(visits(world), key=lambda one: one[1].pk if one[1] else 0):
+    for url, user in sorted(visits(world), key=lambda one: one[1].pk if one[1] else 0):
         walk.enter(user)
         walk.open(url)
         walk.measure(url)
+    walk_through_states(walk, world)
+    for url, user in upkeep(world, (Organization, Appointment)):
+        walk.enter(user)
+        walk.open(url)
 
     assert walk.faults == []
+
+
+def walk_through_states(walk, world):  # noqa: F811
+    """Forms with errors, open menus, paper; then what was given back and is late."""
+    branch, township = world.of("branch"), world.users["township"]
+    for user, name, arguments in (
+        (None, "login", ()),
+        (world.county.user, "accounts:new", ()),
+        (world.county.user, "audits:new_check", (LABEL,)),
+        (world.county.user, "audits:correct_row", (branch.pk,)),
+        (world.county.user, "orgs:change", (world.units["branch"].pk, "rename")),
+        (world.province.user, "ratings:new_cycle", ()),
+        (world.province.user, "ratings:write_notice", (LABEL,)),
+        (township, "audits:find_practice", (branch.pk,)),
+        (township, "accounts:password", ()),
+    ):
+        walk.enter(user)
+        walk.send_empty(reverse(name, args=arguments))
+
+    walk.page.emulate_media(media="print")
+    for name, arguments in (
+        ("own_summary", (LABEL,)),
+        ("preview", (branch.pk,)),
+        ("cover", (branch.pk, 1)),
+    ):
+        walk.open(reverse(f"ratings:{name}", args=arguments))
+    walk.page.emulate_media(media="screen")
+
+    for url, user in visits_when_late(world):
+        walk.enter(user)
+        walk.open(url)
+        walk.measure(url)
+    walk.enter(township)
+    walk.page.goto(reverse("ratings:queue", args=[LABEL]))
+    walk.page.evaluate(OPEN_MENUS)
+    walk.look("open menus")
