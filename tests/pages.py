@@ -48,6 +48,9 @@ def visits(world):
     yield reverse("accounts:security"), officer
     url, person = new_branch(world)
     yield url, person
+    for name in ("version", "cover"):  # of a unit with subordinates, where totals belong to it
+        township = world.of("township").pk
+        yield reverse(f"ratings:{name}", args=[township, 1]), world.users["county"]
     for name in OF_NOBODY:
         yield reverse(name), None
     yield "/nowhere/", world.users["branch"]
