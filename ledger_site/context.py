@@ -9,6 +9,8 @@ from django.utils.functional import SimpleLazyObject
 from orgs.choices import Role
 from ratings.models import Report
 
+from . import help_pages
+
 SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
 UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传输国家秘密"
 DEMO_NOTICE = "演示环境，数据均为虚构"
@@ -108,6 +110,8 @@ def site(request=None) -> dict:
             re.search(r"Trident/|MSIE ", request.headers.get("User-Agent", ""))
         )
         found["trident_notice"] = TRIDENT_NOTICE
+    if match := getattr(request, "resolver_match", None):
+        found["help_url"] = help_pages.about(match.view_name)
     if getattr(request, "post", None) is not None:
         # Only the frame asks for them: a fragment costs nothing.
         found["nav"] = SimpleLazyObject(lambda: navigation(request))

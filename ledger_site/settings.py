@@ -266,7 +266,8 @@ AUDIT_KEPT_DAYS = env.number("AUDIT_KEPT_DAYS", default=1096, lowest=184, highes
 # Static files
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# The pictures of the help lie where the documents of the repository show them.
+STATICFILES_DIRS = [BASE_DIR / "static", ("help", BASE_DIR / "docs/images")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "ledger_site.static.VersionedStaticFilesStorage"},

@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from . import desk, gallery, health
+from . import desk, gallery, health, help_pages
 
 urlpatterns = [
     path("", desk.desk, name="desk"),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
+    path("help/", help_pages.own, name="help"),
+    path("help/<slug:name>/", help_pages.page, name="help_page"),
     path("components/", gallery.gallery, name="gallery"),
 ]
 

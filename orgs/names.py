@@ -2,8 +2,6 @@
 
 from functools import lru_cache
 
-from pypinyin import Style, pinyin
-
 HEAD, TAIL, WORKING_TAIL = "中共", "委员会", "工作委员会"
 
 
@@ -36,6 +34,8 @@ def short_name_of(name: str, superior_places: list[str]) -> str:
 
 @lru_cache(maxsize=10_000)
 def _initial(character: str) -> str:
+    from pypinyin import Style, pinyin  # half a second of dictionaries that few processes need
+
     return pinyin(character, style=Style.FIRST_LETTER)[0][0].lower()
 
 

@@ -27,6 +27,7 @@ class Field:
     widget: str = "line"  # line, text, number, choice, date
     choices: type | None = None
     help: str = ""
+    sample: str = ""  # as the notice's own sample row has it, the persons renamed
     is_required: bool = True
     source_names: tuple[str, ...] = ()  # names in the data files of the province's generator
     carries_over: bool = True  # proposed in the next cycle; grades and measures never are
@@ -117,6 +118,7 @@ SECRETARY = Field(
     "书记姓名",
     parsers.person,
     help="书记空缺的留空",
+    sample="王志强",
     is_required=False,  # a check of its own asks for a name or the day the vacancy began
     source_names=("secretary",),
 )
@@ -134,6 +136,7 @@ FIRST_SECRETARY = Field(
     "第一书记",
     parsers.person,
     help="没有派驻第一书记的留空",
+    sample="陈立新",
     is_required=False,
     source_names=("first_secretary",),
 )
@@ -143,22 +146,27 @@ BASIC_INFO = Field(
     parsers.text,
     "text",
     help="由人数自动写成，也可以自行修改、补充",
+    sample="支部共有党员75人，其中预备党员7人，女党员8人，35岁以下党员15人，"
+    "大专及以上党员3人，班子成员5人。",
     source_names=("basic_situation",),
 )
 COUNTS = (
-    _count("member_count", "党员总数", "members_total"),
-    _count("probationary_count", "预备党员", "members_probationary", is_required=False),
-    _count("female_count", "女党员", "members_female", is_required=False),
-    _count("under35_count", "35岁以下党员", "members_under35", is_required=False),
-    _count("college_count", "大专及以上党员", "members_college", is_required=False),
-    _count("team_size", "班子成员", "leadership_count", is_required=False),
+    _count("member_count", "党员总数", "members_total", sample="75"),
+    _count("probationary_count", "预备党员", "members_probationary", sample="7", is_required=False),
+    _count("female_count", "女党员", "members_female", sample="8", is_required=False),
+    _count("under35_count", "35岁以下党员", "members_under35", sample="15", is_required=False),
+    _count("college_count", "大专及以上党员", "members_college", sample="3", is_required=False),
+    _count("team_size", "班子成员", "leadership_count", sample="5", is_required=False),
 )
-FLOATING = _count("floating_member_count", "流动党员数", "floating_members", help="没有的填 0")
+FLOATING = _count(
+    "floating_member_count", "流动党员数", "floating_members", help="没有的填 0", sample="11"
+)
 VENUE_TEXT = Field(
     "venue_text",
     "活动场所情况",
     parsers.short_text(200),
     help="自动写成，可以修改",
+    sample="已建",
     source_names=("venue_text",),
 )
 VENUE_STATUS = Field(
@@ -167,6 +175,7 @@ VENUE_STATUS = Field(
     _choice(Venue),
     "choice",
     Venue,
+    sample="已建",
     is_required=False,
     source_names=("venue_status", "活动场所状态"),
 )
@@ -185,6 +194,10 @@ FEATURES = Field(
     parsers.text,
     "text",
     help="每条一行，如“1、……；”",
+    sample="1、村党支部书记素质好，“双培双带”能力强，班子有战斗力，党员队伍素质高；\n"
+    "2、工作思路清晰，各项制度健全，党建工作创新，有特色；\n"
+    "3、活动阵地建设好，设备齐全；\n"
+    "4、业绩突出，群众反映好。",
     source_names=("features",),
 )
 PROBLEMS = Field(
@@ -193,6 +206,7 @@ PROBLEMS = Field(
     parsers.text,
     "text",
     help="每条一行；没有突出问题的也要写明需要改进之处",
+    sample="党员、干部结构不够优化。",
     source_names=("problems",),
 )
 DECLARED = Field(
@@ -201,6 +215,7 @@ DECLARED = Field(
     _grade,
     "choice",
     Grade,
+    sample="好",
     source_names=("self_rating",),
     carries_over=False,
 )
@@ -211,6 +226,7 @@ TARGET = Field(
     "choice",
     Grade,
     help="系统按申报等次预选：好→好（巩固提高），较好→好，一般→较好，较差→一般",
+    sample="好",
     source_names=("target",),
     carries_over=False,
 )
@@ -220,6 +236,8 @@ MEASURES = Field(
     parsers.text,
     "text",
     help="每条一行，逐条对应存在问题；定为“好”的也要写巩固提高的措施",
+    sample="1、发展2名35岁以下的优秀青年入党；\n"
+    "2、结合村区位特点、自然资源等实际因素，进一步完善未来五年发展规划。",
     source_names=("measures",),
     carries_over=False,
 )
@@ -227,7 +245,8 @@ DEADLINE = Field(
     "deadline_text",
     "整改时限",
     parsers.short_text(60),
-    help="写明年月，如“2012年底”",
+    help="写明年月",
+    sample="2012年底",
     source_names=("deadline",),
     carries_over=False,
 )
@@ -244,12 +263,25 @@ SUPPORT = Field(
     "support_unit",
     "帮扶单位",
     parsers.short_text(200),
-    help="有几个单位的用顿号隔开",
+    help="有几个的用顿号隔开",
+    sample="毛俊镇人民政府",
     source_names=("support_unit",),
 )
-LEADER = Field("contact_leader", "联系领导", parsers.persons(100), source_names=("contact_leader",))
+LEADER = Field(
+    "contact_leader",
+    "联系领导",
+    parsers.persons(100),
+    help="一般是第一书记",
+    sample="陈立新",
+    source_names=("contact_leader",),
+)
 RESPONSIBLE = Field(
-    "responsible_name", "整改责任人", parsers.persons(100), source_names=("responsible_person",)
+    "responsible_name",
+    "整改责任人",
+    parsers.persons(100),
+    help="一般是书记",
+    sample="王志强",
+    source_names=("responsible_person",),
 )
 REVIEWED = Field(
     "reviewed_grade",

@@ -17,7 +17,7 @@ from orgs.forms import CreateForm
 from . import columns, parsers
 from .checks import EXPLAINED
 from .choices import Grade, Venue
-from .columns import COLUMNS, COUNTS, FACTS, FIELDS, PLAN, REPORTED, REPORTED_NAMES
+from .columns import COLUMNS, COUNTS, FACTS, FIELDS, PERSONS, PLAN, REPORTED, REPORTED_NAMES
 from .loading import SKIP
 from .models import Notice
 from .workflow import Decision
@@ -68,8 +68,11 @@ class CellField(forms.Field):
     """One field of the row: text as typed, read by the parser of its column."""
 
     def __init__(self, spec: columns.Field):
+        help_text = spec.help
+        if spec.sample and spec.widget == "line" and spec.name not in PERSONS:
+            help_text = f"{help_text}，如“{spec.sample}”"
         super().__init__(
-            label=spec.label, required=spec.is_required, help_text=spec.help, widget=_widget(spec)
+            label=spec.label, required=spec.is_required, help_text=help_text, widget=_widget(spec)
         )
         self.spec = spec
 

@@ -80,13 +80,24 @@ def _unchanged(report):
 
 TRANSITIONS = {
     "submit": Transition("上报", {S.DRAFT, S.RETURNED}, S.SUBMITTED, Actor.FILLER),
-    "recall": Transition("撤回", {S.SUBMITTED}, _after_recall, Actor.OWNER),
+    "recall": Transition(
+        "撤回",
+        {S.SUBMITTED},
+        _after_recall,
+        Actor.OWNER,
+        outcome="填报中；以前被退回过的，已退回",
+    ),
     "accept": Transition("审核通过", {S.SUBMITTED}, S.ACCEPTED, Actor.SUPERIOR),
     "send_back": Transition("退回", {S.SUBMITTED}, S.RETURNED, Actor.SUPERIOR, needs_reason=True),
     "regrade": Transition("改定", {S.ACCEPTED}, S.ACCEPTED, Actor.SUPERIOR, needs_reason=True),
     "reopen": Transition("重开", {S.ACCEPTED}, S.RETURNED, Actor.SUPERIOR, needs_reason=True),
     "excuse": Transition(
-        "免报", {S.DRAFT, S.RETURNED}, _after_excuse, Actor.SUPERIOR, needs_reason=True
+        "免报",
+        {S.DRAFT, S.RETURNED},
+        _after_excuse,
+        Actor.SUPERIOR,
+        needs_reason=True,
+        outcome="免报；本身定级又有下级的，只免报本级一行，状态不变",
     ),
     "include": Transition(
         "恢复填报",
@@ -94,9 +105,15 @@ TRANSITIONS = {
         _after_include,
         Actor.SUPERIOR,
         needs_reason=True,
+        outcome="填报中；以前上报过的，已退回；只免报本级一行的，状态不变",
     ),
     "extend": Transition(
-        "延期", {S.DRAFT, S.RETURNED}, _unchanged, Actor.SUPERIOR, needs_reason=True
+        "延期",
+        {S.DRAFT, S.RETURNED},
+        _unchanged,
+        Actor.SUPERIOR,
+        needs_reason=True,
+        outcome="不变",
     ),
 }
 FINAL = "定稿"  # what accept is called at the root

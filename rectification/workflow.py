@@ -25,7 +25,14 @@ def _stay(measure: Measure) -> str:
 
 
 TRANSITIONS = {
-    NOTE: Transition("填写进展", {M.OPEN, M.CLAIMED}, _stay, Actor.FILLER, needs_reason=True),
+    NOTE: Transition(
+        "填写进展",
+        {M.OPEN, M.CLAIMED},
+        _stay,
+        Actor.FILLER,
+        needs_reason=True,
+        outcome="不变",
+    ),
     CLAIM: Transition("申请销号", {M.OPEN}, M.CLAIMED, Actor.FILLER, needs_reason=True),
     CLOSE: Transition("验收销号", {M.CLAIMED}, M.CLOSED, Actor.SUPERIOR),
     SEND_BACK: Transition("退回整改", {M.CLAIMED}, M.OPEN, Actor.SUPERIOR, needs_reason=True),

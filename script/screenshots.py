@@ -1,8 +1,8 @@
 """Pictures of the demo's pages, taken with the system's Chromium.
 
-Without options the pictures of the README go to docs/images. `--all FOLDER` takes every page of
-every kind of user, whole, on a wide and on a narrow screen, and names the pages that scroll
-sideways or answer with an error. A demo of its own is started and ended; no data is touched.
+Without options the pictures of the README and of docs/help go to docs/images. `--all FOLDER` takes
+every page of every kind of user, whole, on a wide and on a narrow screen, and names the pages that
+scroll sideways or answer with an error. A demo of its own is started and ended; no data is touched.
 """
 
 import argparse
@@ -23,13 +23,20 @@ WIDE, NARROW = (1366, 768), (390, 844)
 
 CYCLE, CLOSED = "2012-1", "2011-1"
 
-# For the README: file, user, page, its argument (code of an organization or a cycle), screen.
-README = (
+# For README and help: file, user, page, its argument (code of a unit, cycle, key), screen.
+DOCUMENTS = (
     ("branch", "zhibu", "ratings:fill", "431127107242", WIDE),
     ("branch-phone", "zhibu2", "desk", None, NARROW),
     ("township", "xiang2", "ratings:review", "431127107223", WIDE),
     ("county", "xian", "desk", None, WIDE),
     ("province", "sheng", "ratings:own_summary", CYCLE, WIDE),
+    ("township-grid", "xiang", "ratings:grid", CYCLE, WIDE),
+    ("county-queue", "xian", "ratings:queue", CYCLE, WIDE),
+    ("province-movement", "sheng", "ratings:own_movement", CYCLE, WIDE),
+    ("inspection", "xian", "audits:check", "1", WIDE),
+    ("accounts", "admin", "accounts:list", None, WIDE),
+    ("organizations", "admin", "orgs:tree", None, WIDE),
+    ("trail", "shenji", "audits:trail", None, WIDE),
 )
 
 # Every kind of page: user, page, argument.
@@ -88,6 +95,10 @@ PAGES = (
     ("admin", "ratings:new_cycle", None),
     ("admin", "orgs:tree", None),
     ("admin", "admin:index", None),
+    (None, "help_page", "questions"),
+    ("zhibu", "help_page", "secretary"),
+    ("zhibu", "help_page", "sample"),
+    ("xiang", "help_page", "states"),
 )
 
 
@@ -106,7 +117,7 @@ def main(arguments):
         addresses = addresses_of(data)
         if folder:
             return take_all(chromium, base, addresses, folder)
-        return take_for_readme(chromium, base, addresses)
+        return take_for_documents(chromium, base, addresses)
 
 
 @contextmanager
@@ -160,7 +171,7 @@ def addresses_of(data):
         Report.objects.filter(cycle__year=year, cycle__round=number).values_list("code", "pk")
     )
     found = {}
-    for _, page, argument in (*PAGES, *(shot[1:4] for shot in README)):
+    for _, page, argument in (*PAGES, *(shot[1:4] for shot in DOCUMENTS)):
         arguments = [] if argument is None else [reports.get(argument, argument)]
         try:
             found[page, argument] = reverse(page, args=arguments)
@@ -171,7 +182,8 @@ def addresses_of(data):
 
 @contextmanager
 def browser(chromium, base):
-    """A function that gives the page of a user, signed in, on a screen."""
+    """A function that gives the page of a user, signed in, on a screen. One page for each user: a
+    second sign-in would end the first."""
     from playwright.sync_api import sync_playwright
 
     from ledger_site.demo import PASSWORD
@@ -181,21 +193,17 @@ def browser(chromium, base):
         pages = {}
 
         def page_of(user, screen):
-            if (user, screen) not in pages:
-                width, height = screen
-                context = program.new_context(
-                    viewport={"width": width, "height": height},
-                    locale="zh-CN",
-                    reduced_motion="reduce",
-                )
-                page = pages[user, screen] = context.new_page()
+            if user not in pages:
+                context = program.new_context(locale="zh-CN", reduced_motion="reduce")
+                page = pages[user] = context.new_page()
                 page.goto(f"{base}/login/")
                 if user:
                     page.fill("[name=username]", user)
                     page.fill("[name=password]", PASSWORD)
                     page.click("main button.button--primary")
                     page.wait_for_load_state()
-            return pages[user, screen]
+            pages[user].set_viewport_size({"width": screen[0], "height": screen[1]})
+            return pages[user]
 
         try:
             yield page_of
@@ -203,11 +211,11 @@ def browser(chromium, base):
             program.close()
 
 
-def take_for_readme(chromium, base, addresses):
+def take_for_documents(chromium, base, addresses):
     IMAGES.mkdir(parents=True, exist_ok=True)
     status = 0
     with browser(chromium, base) as page_of:
-        for name, user, view, argument, screen in README:
+        for name, user, view, argument, screen in DOCUMENTS:
             page = page_of(user, screen)
             answer = page.goto(base + addresses[view, argument])
             file = IMAGES / f"{name}.png"
@@ -235,13 +243,14 @@ def take_all(chromium, base, addresses, folder):
                 parts = (f"{number:02}", user or "anybody", view.replace(":", "-"), argument)
                 name = "-".join(filter(None, parts))
                 faults = [] if answer.status == 200 else [str(answer.status)]
+                if user and "/login/" in page.url:
+                    faults.append("已退出登录")
                 width, height = page.evaluate(
                     "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
                 )
                 # As high as the page: what sticks to an edge of the screen would lie over it.
                 page.set_viewport_size({"width": screen[0], "height": height})
                 page.screenshot(path=folder / f"{name}-{screen[0]}.png", full_page=True)
-                page.set_viewport_size({"width": screen[0], "height": screen[1]})
                 if width > screen[0]:
                     faults.append(f"宽 {width}，超过 {screen[0]}")
                 if faults:

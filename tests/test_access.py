@@ -205,6 +205,7 @@ def addresses():
     return [
         ("desk", (), "GET", SIGNED_IN),
         ("choose_post", (), "POST", SIGNED_IN),
+        ("help_page", ("secretary",), "GET", SIGNED_IN),
         ("ratings:report", row, "GET", ROW),
         ("ratings:history", row, "GET", ROW),
         ("ratings:version", ("branch", 1), "GET", ROW),
@@ -322,7 +323,7 @@ def addresses():
     ]
 
 
-PUBLIC = {"login", "logout", "text_size", "accounts:second_step", "accounts:activate"}
+PUBLIC = {"login", "logout", "text_size", "accounts:second_step", "accounts:activate", "help"}
 MONITORING = {"healthz", "readyz", "metrics"}  # by address: tests/test_health.py
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 

@@ -29,6 +29,7 @@ class Transition:
     target: str | Callable[[Any], str]
     actor: Actor
     needs_reason: bool = False
+    outcome: str = ""  # what is told of a target that depends on the record
 
     def target_of(self, record) -> str:
         return self.target(record) if callable(self.target) else self.target

@@ -220,6 +220,7 @@ def _field(form, name, found) -> dict:
         "unit": "人" if spec.widget == "number" else "",
         "is_count": name in COUNT_NAMES,
         "is_short": spec.widget in ("line", "date", "number"),
+        "sample": spec.sample if spec.widget == "text" else "",
         "is_closed": form.fields[name].disabled,
         "choices_class": "choices--grades" if spec.choices else "",
     }

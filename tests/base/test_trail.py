@@ -359,7 +359,11 @@ def test_a_changed_archive_is_found(old, tmp_path, capsys):
     assert "校验码不符" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", [b"", b"x", gzip.compress(b"{}\n"), gzip.compress(b"[]")])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"x", gzip.compress(b"{}\n"), gzip.compress(b"[]")],
+    ids=["empty", "text", "no-seal", "list"],
+)
 def test_what_is_no_archive_is_told(db, tmp_path, text):
     file = tmp_path / "x.gz"
     file.write_bytes(text)

@@ -5,13 +5,16 @@ from datetime import date
 
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 
 from orgs.models import Category
 from ratings import services, workflow
-from ratings.choices import Grade, State, Venue
-from ratings.columns import REPORTED, REPORTED_NAMES
+from ratings.checks import Context, check_row
+from ratings.choices import Grade, Severity, State, Venue
+from ratings.columns import COUNTS, FIELDS, REPORTED, REPORTED_NAMES, clean_row, derive
 from ratings.forms import PARTS, RowForm, texts_of
 from ratings.models import CorrectionOrder
+from ratings.parsers import sentence_of
 
 from .. import factories
 
@@ -48,6 +51,26 @@ def test_every_reported_column_stands_in_the_form_once():
 
     assert sorted(names) == sorted(REPORTED_NAMES)
     assert list(RowForm.base_fields) == [spec.name for spec in REPORTED]
+
+
+def test_the_sample_is_a_row_without_a_fault_and_stands_beside_its_fields(client, branch):
+    texts = {spec.name: spec.sample for spec in REPORTED}
+    values, errors = clean_row(texts)
+    derived = dict(values)
+    derive(derived, errors, 2012)
+    found = check_row({**dict.fromkeys(FIELDS), **derived}, Context(year=2012))
+
+    page = client.get(address("fill", branch)).content.decode()
+
+    assert (errors, [one for one in found if one.severity == Severity.ERROR]) == ({}, [])
+    assert derived["basic_info"] == sentence_of(
+        {count.name: values[count.name] for count in COUNTS}
+    )
+    assert page.count('<details class="sample">') == 4
+    for spec in REPORTED:
+        if spec.widget == "text":
+            assert escape(spec.sample) in page
+    assert "写明年月，如“2012年底”" in page
 
 
 def test_what_follows_from_the_typed_fields_is_filled_in_and_marked(client, line, branch):
