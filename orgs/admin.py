@@ -217,14 +217,13 @@ class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
 
 
 class Chooser(AutocompleteSelect):
-    """Empty it says what to choose; Django's says nothing then, to a screen reader either."""
+    """With a name for screen readers; and a key that can be none is no error of the server."""
 
-    def build_attrs(self, base_attrs, extra_attrs=None):
-        attrs = super().build_attrs(base_attrs, extra_attrs)
-        return attrs | {"data-placeholder": f"请选择{self.field.verbose_name}"}
+    @property
+    def media(self):
+        return super().media + forms.Media(js=["js/chooser.js"])
 
     def optgroups(self, name, value, attrs=None):
-        """Django's looks for whatever was sent, and fails on what can be no key."""
         keys = [key for key in value if key.isdecimal() and len(key) < 16]
         return super().optgroups(name, keys, attrs)
 

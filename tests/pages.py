@@ -7,6 +7,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.urls import NoReverseMatch, reverse
 
+from ledger_site import help_pages
 from ledger_site.middleware import SHEETS
 from orgs.choices import Duty
 from ratings.choices import UploadState
@@ -51,6 +52,8 @@ def visits(world):
     for name in ("version", "cover"):  # of a unit with subordinates, where totals belong to it
         township = world.of("township").pk
         yield reverse(f"ratings:{name}", args=[township, 1]), world.users["county"]
+    for name in help_pages.NAMES:
+        yield reverse("help_page", args=[name]), world.users["branch"]
     for name in OF_NOBODY:
         yield reverse(name), None
     yield "/nowhere/", world.users["branch"]
