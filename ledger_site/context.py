@@ -1,5 +1,7 @@
 """What every page may say about the system itself, and the way around it."""
 
+import re
+
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
@@ -12,6 +14,11 @@ from . import help_pages, keys
 SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
 UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传输国家秘密"
 DEMO_NOTICE = "演示环境，数据均为虚构"
+TRIDENT_NOTICE = (
+    "您的浏览器正以IE兼容模式打开本页，版式和自动保存不起作用。"
+    "请切换到“极速模式”，或者换用新版Edge、Chrome、360、火狐浏览器。"
+)
+TEXT_SIZE = "text_size"  # the cookie of 大字版
 
 ACCOUNTS = ("accounts:list", "accounts:new", "accounts:sheet", "accounts:account")
 CHANGES = ("orgs:change", "orgs:changes", "orgs:past_change", "orgs:undo", "orgs:terms")
@@ -106,6 +113,12 @@ def site(request=None) -> dict:
         "unclassified_notice": UNCLASSIFIED_NOTICE,
         "review_keys": keys.REVIEW,
     }
+    if request is not None:
+        found["large_text"] = request.COOKIES.get(TEXT_SIZE) == "large"
+        found["is_trident"] = bool(
+            re.search(r"Trident/|MSIE ", request.headers.get("User-Agent", ""))
+        )
+        found["trident_notice"] = TRIDENT_NOTICE
     if match := getattr(request, "resolver_match", None):
         found["help_url"] = help_pages.about(match.view_name)
     if getattr(request, "post", None) is not None:

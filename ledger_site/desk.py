@@ -2,15 +2,17 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
 from django.db.models import Count, Q
+from django.http import HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import urlencode
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.http import require_POST, require_safe
 
 from audits.waiting import waiting_for as checks_waiting_for
@@ -28,7 +30,7 @@ from ratings.workflow import UNDER_EXCUSED, findings_of, namesakes_of
 from rectification.choices import Progression, Reach
 from rectification.waiting import Waiting, waiting_for
 
-from .context import own_reports
+from .context import TEXT_SIZE, own_reports
 
 UNDECIDED = {State.DRAFT: "未报", State.RETURNED: "已退回", State.SUBMITTED: "待审核"}
 NAMED = 8  # names in a sentence or list before “等”
@@ -57,6 +59,28 @@ def choose_post(request):
         request.session[SESSION_KEY] = post.organization_id
         messages.success(request, f"现在以“{post.title}”的身份办理。")
     return redirect("desk")
+
+
+@login_not_required
+@require_POST
+def text_size(request):
+    """大字版, or back to the usual size: kept by the browser, so for the sign-in page too."""
+    here = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(here, allowed_hosts=None):
+        here = reverse("desk")
+    response = HttpResponseRedirect(here)
+    if request.POST.get("size") == "large":
+        response.set_cookie(
+            TEXT_SIZE,
+            "large",
+            max_age=timedelta(days=365),
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
+    else:
+        response.delete_cookie(TEXT_SIZE, samesite="Lax")
+    return response
 
 
 @dataclass

@@ -328,7 +328,7 @@ def addresses():
     ]
 
 
-PUBLIC = {"login", "logout", "accounts:second_step", "accounts:activate", "help"}
+PUBLIC = {"login", "logout", "text_size", "accounts:second_step", "accounts:activate", "help"}
 MONITORING = {"healthz", "readyz", "metrics"}  # by address: tests/test_health.py
 TECHNICAL = {"gallery"}  # for developers, with DEBUG
 

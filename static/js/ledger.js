@@ -14,12 +14,21 @@
  *   <details data-keys hidden>          says which keys there are
  *   <button data-keys-toggle>           switches these keys off and on
  *   [data-focus]                        takes the focus when the page opens
+ *   [data-announce]                     what is said aloud when htmx brings in another
  *   <select data-submit>                sends its form when it changes
  */
 (() => {
   "use strict";
 
   const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
+
+  const SAME_PRESS = 5000; // ms in which a second press is the first one once more
+
+  /* The browser asks in its own words whether to leave the page. */
+  const ask = (event) => {
+    event.preventDefault();
+    event.returnValue = "";
+  };
 
   /* ---- Autosave ----
    * POSTs the whole form to data-autosave. Answers:
@@ -49,10 +58,7 @@
       this.scope.addEventListener("focusout", () => this.dirty && !this.failures && this.save());
       form.addEventListener("submit", (event) => this.submit(event));
       window.addEventListener("beforeunload", (event) => {
-        if (this.dirty && !this.leaving) {
-          event.preventDefault();
-          event.returnValue = "";
-        }
+        if (this.dirty && !this.leaving) ask(event);
       });
       window.addEventListener("pageshow", () => (this.leaving = false));
       window.addEventListener("online", () => this.dirty && this.save());
@@ -106,7 +112,7 @@
       try {
         await this.answer(await this.request, upTo, sent);
       } catch (error) {
-        this.retry();
+        this.retry("网络中断，已保存在本页，恢复后自动重试");
       } finally {
         clearTimeout(limit);
         requests -= 1;
@@ -193,17 +199,57 @@
     async submit(event) {
       if (event.defaultPrevented) return;
       clearTimeout(this.timer);
-      if (!this.request) {
+      if (!this.request && !this.leaving) {
         this.leaving = true;
+        setTimeout(() => (this.leaving = false), SAME_PRESS); // if the page is still there
         return;
       }
       event.preventDefault();
+      if (this.leaving) return;
       const submitter = event.submitter;
       while (this.request) await new Promise((done) => setTimeout(done, 100));
       clearTimeout(this.timer);
       if (!this.stopped) this.form.requestSubmit(submitter || undefined);
     }
   }
+
+  /* ---- Forms without autosave ----
+   * What was typed is not left without a question, and a second press sends nothing. No form is sent
+   * without a network before one is asked, since the page would be gone.
+   */
+  const OFFLINE = "网络可能已经中断，现在提交会丢失所填内容。取消后内容仍在本页。仍要提交吗？";
+  const typed = new Set();
+  const pressed = new WeakMap(); // form → when
+
+  const isWatched = (form) => form.matches("[method=post]:not([data-autosave])");
+
+  document.addEventListener("input", ({ target }) => {
+    const isSignedIn = "printed" in document.body.dataset; // before, there is little to lose
+    if (!isSignedIn || !target.form || !isWatched(target.form)) return;
+    if (target.matches("textarea, input[type=text]")) typed.add(target.form);
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (Array.from(typed).some((form) => form.isConnected)) ask(event);
+  });
+  window.addEventListener("pageshow", () => all("form").forEach((form) => pressed.delete(form)));
+
+  // In the capture phase, so that what is stopped here is sent by nobody else either.
+  document.addEventListener(
+    "submit",
+    (event) => {
+      const form = event.target;
+      if (!form.matches("[method=post]")) return;
+      const isSame = Date.now() - (pressed.get(form) || 0) < SAME_PRESS;
+      if (isSame || !(navigator.onLine || window.confirm(OFFLINE))) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        return;
+      }
+      if (isWatched(form)) pressed.set(form, Date.now()); // the others see to it by themselves
+      typed.delete(form);
+    },
+    true,
+  );
 
   /* ---- Batch tables ---- */
   const count = (scope) => {
@@ -361,6 +407,17 @@
       event.preventDefault();
       pressed();
     }
+  });
+
+  /* ---- What htmx brings in: a new state is said aloud, not each step on the way ---- */
+  const announcer = document.createElement("p");
+  announcer.className = "visually-hidden";
+  announcer.setAttribute("role", "status");
+  const stateOf = () => all("[data-announce]").map((one) => one.textContent.trim()).join("，");
+  let announced = stateOf();
+  if (announced) document.body.append(announcer);
+  document.addEventListener("htmx:afterSwap", () => {
+    if (stateOf() !== announced) announcer.textContent = announced = stateOf();
   });
 
   /* ---- Start, and again for what htmx brings in ---- */
