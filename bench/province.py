@@ -35,6 +35,7 @@ SUBJECTS = {  # subject: its module
     "summary": "reading",
     "pages": "reading",
     "export": "reading",
+    "migrations": "migrations",
 }
 
 

@@ -22,6 +22,7 @@ HEADS = {
     "summary": ("way", "s", "× ours", ""),
     "pages": ("page", "province ms", "p95", "county ms", "p95", "queries"),
     "export": ("form", "s", "", ""),
+    "migrations": ("migration", "nobody reads s", "nobody writes s", "rows held s", "tables"),
     "workbook": ("way", "CPU s", "wall s", "× ours-1", "peak MB", "growth MB", "file MB"),
 }
 WHOLE = 200_000  # branches or rows that most goals are for
