@@ -1,17 +1,24 @@
 """What every page may say about the system itself, and the way around it."""
 
+import re
+
 from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
-from orgs.choices import Role
+from orgs.choices import Duty, Role
 from ratings.models import Report
 
-from . import help_pages
+from . import help_pages, keys
 
 SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
 UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传输国家秘密"
 DEMO_NOTICE = "演示环境，数据均为虚构"
+TRIDENT_NOTICE = (
+    "您的浏览器正以IE兼容模式打开本页，版式和自动保存不起作用。"
+    "请切换到“极速模式”，或者换用新版Edge、Chrome、360、火狐浏览器。"
+)
+TEXT_SIZE = "text_size"  # the cookie of 大字版
 
 ACCOUNTS = ("accounts:list", "accounts:new", "accounts:sheet", "accounts:account")
 CHANGES = ("orgs:change", "orgs:changes", "orgs:past_change", "orgs:undo", "orgs:terms")
@@ -63,7 +70,11 @@ NAVIGATION = (
             )
         ),
     ),
-    ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
+    (
+        "批次",
+        "ratings:cycles",
+        ("ratings:cycle", "ratings:new_cycle", "ratings:edit_cycle", "ratings:cycle_act"),
+    ),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization", *CHANGES, *ACCOUNTS)),
     ("我的下载", "jobs:list", ("jobs:job",)),
     ("留痕", "audits:trail", ("audits:event", "audits:chain")),
@@ -86,7 +97,11 @@ OF_A_CYCLE = frozenset(
 )
 FOR_SUPERIORS = "ratings:queue"
 FOR_AUDITORS = "audits:trail"
-OF_AUDITORS = ("desk", "jobs:list", FOR_AUDITORS)  # who are administrators and hold no post
+OF_DUTY = {  # of administrators, who hold no post
+    Duty.SYSTEM: ("desk", "ratings:cycles", "jobs:list"),
+    Duty.SECURITY: ("desk",),
+    Duty.AUDIT: ("desk", "jobs:list", FOR_AUDITORS),
+}
 
 
 def site(request=None) -> dict:
@@ -96,7 +111,14 @@ def site(request=None) -> dict:
         "demo_notice": DEMO_NOTICE,
         "site_name": SITE_NAME,
         "unclassified_notice": UNCLASSIFIED_NOTICE,
+        "review_keys": keys.REVIEW,
     }
+    if request is not None:
+        found["large_text"] = request.COOKIES.get(TEXT_SIZE) == "large"
+        found["is_trident"] = bool(
+            re.search(r"Trident/|MSIE ", request.headers.get("User-Agent", ""))
+        )
+        found["trident_notice"] = TRIDENT_NOTICE
     if match := getattr(request, "resolver_match", None):
         found["help_url"] = help_pages.about(match.view_name)
     if getattr(request, "post", None) is not None:
@@ -149,7 +171,7 @@ def navigation(request) -> list[dict]:
 
 
 def _navigation_without_post(request) -> list[dict]:
-    pages = OF_AUDITORS if request.user.is_auditor else ("desk",)
+    pages = OF_DUTY.get(request.user.duty, ("desk",))
     match = request.resolver_match
     here = match.view_name if match else ""
     return [

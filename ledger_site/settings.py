@@ -253,6 +253,7 @@ XLSX_COMPRESSION = env.number("XLSX_COMPRESSION", default=1, lowest=1, highest=6
 # Language and time
 
 LANGUAGE_CODE = "zh-hans"
+LOCALE_PATHS = [BASE_DIR / "locale"]  # what the packages leave in English
 TIME_ZONE = "Asia/Shanghai"
 USE_I18N = True
 USE_TZ = True

@@ -7,6 +7,7 @@ from . import desk, gallery, health, help_pages
 urlpatterns = [
     path("", desk.desk, name="desk"),
     path("post/", desk.choose_post, name="choose_post"),
+    path("text-size/", desk.text_size, name="text_size"),
     path("login/", desk.Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("", include("orgs.account_urls")),

@@ -7,9 +7,10 @@ organizations of their own subtree and who works there.
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import UserChangeForm, UserCreationForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from django.contrib.auth.models import Group
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
@@ -159,7 +160,7 @@ class CategoryAdmin(Imported, Audited, admin.ModelAdmin):
         return ("code",) if obj else ()
 
 
-class FormerNames(ReadOnly, admin.TabularInline):
+class FormerNames(ReadOnly, admin.StackedInline):
     model = FormerName
     extra = 0
 
@@ -215,6 +216,18 @@ class OrganizationAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         super().save_model(request, obj, form, change)
 
 
+class Chooser(AutocompleteSelect):
+    """With a name for screen readers; and a key that can be none is no error of the server."""
+
+    @property
+    def media(self):
+        return super().media + forms.Media(js=["js/chooser.js"])
+
+    def optgroups(self, name, value, attrs=None):
+        keys = [key for key in value if key.isdecimal() and len(key) < 16]
+        return super().optgroups(name, keys, attrs)
+
+
 class AppointmentForm(forms.ModelForm):
     class Meta:
         model = Appointment
@@ -266,6 +279,7 @@ class AppointmentAdmin(Imported, Kept, Audited, admin.ModelAdmin):
         if db_field.name in ("user", "organization"):
             chosen = self.admin_site.get_model_admin(db_field.remote_field.model)
             kwargs["queryset"] = chosen.get_queryset(request)
+            kwargs["widget"] = Chooser(db_field, self.admin_site)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_readonly_fields(self, request, obj=None):
@@ -290,11 +304,20 @@ class AccountChangeForm(UserChangeForm):
         fields = "__all__"
 
 
+class NewPasswordForm(AdminPasswordChangeForm):
+    """Without the choice to have none: whoever may not sign in is 停用."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+
+
 @admin.register(User)
 class AccountAdmin(Imported, Kept, Audited, UserAdmin):
     audit_kind = "user"
     resource_classes = (resources.UserResource,)
     form, add_form = AccountChangeForm, AccountForm
+    change_password_form = NewPasswordForm
     list_display = ("username", "full_name", "is_active", "is_staff", "last_login")
     list_filter = ("is_active", "is_staff")
     search_fields = ("=username", "full_name")

@@ -42,6 +42,7 @@ class LedgerEntryAdmin(LedgerAdmin):
 
 @admin.register(ReportVersion)
 class ReportVersionAdmin(LedgerAdmin):
+    exclude = ("content", "totals")  # 核验 shows them in words
     list_display = ("report", "number", "digest", "at")
     list_select_related = ("report",)
     search_fields = ("=report__code", "=digest")
@@ -50,6 +51,7 @@ class ReportVersionAdmin(LedgerAdmin):
 
 @admin.register(ReportMove)
 class ReportMoveAdmin(LedgerAdmin):
+    exclude = ("action",)  # the label says it
     list_display = ("at", "report", "label", "person_name", "unit_name", "mark")
     list_select_related = ("report",)
     search_fields = ("=report__code",)

@@ -5,9 +5,28 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 
 from ledger_site.base.models import AuditDoor
 from orgs.choices import Kind
+from orgs.models import Appointment, Organization
+from orgs.posts import Post
+from ratings.models import Cycle
 
-from . import factories
-from .factories import OrganizationFactory, appoint, report_of
+from . import factories, kept
+from .factories import ALL_ROLES, OrganizationFactory, appoint, report_of
+
+CODES = {"province": "P", "county": "C", "township": "T", "branch": "B1", "sibling": "B2"}
+
+
+def _line() -> None:
+    kind = Kind.COMMITTEE
+    province = OrganizationFactory(code="P", name="中共测试省委员会", kind=kind)
+    county = OrganizationFactory(code="C", name="中共测试省甲县委员会", kind=kind, parent=province)
+    township = OrganizationFactory(
+        code="T", name="中共测试省甲县乙乡委员会", kind=kind, parent=county
+    )
+    OrganizationFactory(code="B1", name="甲县乙乡丙村党支部", parent=township)
+    OrganizationFactory(code="B2", name="甲县乙乡丁村党支部", parent=township)
+    factories.open_cycle()
+    for code in CODES.values():
+        appoint(Organization.objects.get(code=code))
 
 
 @pytest.fixture
@@ -16,26 +35,13 @@ def line(db):
 
     `line.branch` is a post with every role there; `line.of("branch")` its report, read afresh.
     """
-    province = OrganizationFactory(code="P", name="中共测试省委员会", kind=Kind.COMMITTEE)
-    county = OrganizationFactory(
-        code="C", name="中共测试省甲县委员会", kind=Kind.COMMITTEE, parent=province
-    )
-    township = OrganizationFactory(
-        code="T", name="中共测试省甲县乙乡委员会", kind=Kind.COMMITTEE, parent=county
-    )
-    branch = OrganizationFactory(code="B1", name="甲县乙乡丙村党支部", parent=township)
-    sibling = OrganizationFactory(code="B2", name="甲县乙乡丁村党支部", parent=township)
-    cycle = factories.open_cycle()
-    units = {
-        "province": province,
-        "county": county,
-        "township": township,
-        "branch": branch,
-        "sibling": sibling,
-    }
-    for unit in units.values():
-        unit.refresh_from_db()
-    posts = {name: appoint(unit) for name, unit in units.items()}
+    kept.put(_line)
+    cycle = Cycle.objects.get(year=2012, round=1)
+    found = Organization.objects.in_bulk(list(CODES.values()), field_name="code")
+    units = {name: found[code] for name, code in CODES.items()}
+    held = Appointment.objects.filter(organization__in=found.values()).select_related("user")
+    users = {one.organization_id: one.user for one in held}
+    posts = {name: Post(unit, ALL_ROLES, users[unit.pk]) for name, unit in units.items()}
     return SimpleNamespace(
         cycle=cycle, units=units, of=lambda name: report_of(units[name], cycle), **posts
     )

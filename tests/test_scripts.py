@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -90,20 +89,17 @@ def test_lock_has_every_pin_and_no_address(kind):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_quickstart_serves_until_it_is_told_to_stop_and_leaves_no_process(quickstart, port, number):
-    process = quickstart(port)
-    while f"http://127.0.0.1:{port}/" not in (line := process.stdout.readline()):
-        assert line, process.stderr.read()
+def test_quickstart_serves_until_it_is_told_to_stop_and_leaves_no_process(quickstart, port):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = quickstart(port)
+        while f"http://127.0.0.1:{port}/" not in (line := process.stdout.readline()):
+            assert line, process.stderr.read()
 
-    assert fetch(f"http://127.0.0.1:{port}/login/") == 200
-    process.send_signal(number)
+        assert fetch(f"http://127.0.0.1:{port}/login/") == 200
+        process.send_signal(number)
 
-    assert process.wait(timeout=20) == 0
-    deadline = time.monotonic() + 5
-    while members(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert members(process.pid) == []
+        assert process.wait(timeout=20) == 0
+        assert waited_for(lambda group=process.pid: not members(group), seconds=5)
 
 
 def workers_of(group):

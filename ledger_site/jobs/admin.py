@@ -10,6 +10,7 @@ admin.site.unregister(DBTaskResult)  # the queue itself; a job tells all that is
 
 @admin.register(Job)
 class JobAdmin(ReadOnly, Listed, admin.ModelAdmin):
-    list_display = ("title", "kind", "state", "person", "unit", "attempt", "created_at")
-    list_filter = ("state", "kind")
+    list_display = ("title", "state", "person", "unit", "attempt", "created_at")
+    list_filter = ("state",)
+    exclude = ("kind", "file")  # of use to the worker alone
     list_select_related = ("person", "unit")

@@ -8,15 +8,27 @@
  *   <input type=checkbox data-select-all>, [data-select], [data-selected-count]   batch tables
  *   <button data-copy="#id" hidden>     copies the text of #id
  *   <button data-print hidden>          prints
- *   <a data-key="j">                    is pressed by that key, outside of fields
- *   <button data-keys-toggle hidden>    switches these keys off and on
+ *   <a data-key="j">                    is pressed by that key, outside of fields; a field is entered
+ *   [data-key-item]                     j and k go from one to the next, x ticks the row's box
+ *   <form data-key-choices="name">      1, 2, 3 … choose among its radio buttons of this name
+ *   <details data-keys hidden>          says which keys there are
+ *   <button data-keys-toggle>           switches these keys off and on
  *   [data-focus]                        takes the focus when the page opens
+ *   [data-announce]                     what is said aloud when htmx brings in another
  *   <select data-submit>                sends its form when it changes
  */
 (() => {
   "use strict";
 
   const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
+
+  const SAME_PRESS = 5000; // ms in which a second press is the first one once more
+
+  /* The browser asks in its own words whether to leave the page. */
+  const ask = (event) => {
+    event.preventDefault();
+    event.returnValue = "";
+  };
 
   /* ---- Autosave ----
    * POSTs the whole form to data-autosave. Answers:
@@ -46,10 +58,7 @@
       this.scope.addEventListener("focusout", () => this.dirty && !this.failures && this.save());
       form.addEventListener("submit", (event) => this.submit(event));
       window.addEventListener("beforeunload", (event) => {
-        if (this.dirty && !this.leaving) {
-          event.preventDefault();
-          event.returnValue = "";
-        }
+        if (this.dirty && !this.leaving) ask(event);
       });
       window.addEventListener("pageshow", () => (this.leaving = false));
       window.addEventListener("online", () => this.dirty && this.save());
@@ -103,7 +112,7 @@
       try {
         await this.answer(await this.request, upTo, sent);
       } catch (error) {
-        this.retry();
+        this.retry("网络中断，已保存在本页，恢复后自动重试");
       } finally {
         clearTimeout(limit);
         requests -= 1;
@@ -190,17 +199,57 @@
     async submit(event) {
       if (event.defaultPrevented) return;
       clearTimeout(this.timer);
-      if (!this.request) {
+      if (!this.request && !this.leaving) {
         this.leaving = true;
+        setTimeout(() => (this.leaving = false), SAME_PRESS); // if the page is still there
         return;
       }
       event.preventDefault();
+      if (this.leaving) return;
       const submitter = event.submitter;
       while (this.request) await new Promise((done) => setTimeout(done, 100));
       clearTimeout(this.timer);
       if (!this.stopped) this.form.requestSubmit(submitter || undefined);
     }
   }
+
+  /* ---- Forms without autosave ----
+   * What was typed is not left without a question, and a second press sends nothing. No form is sent
+   * without a network before one is asked, since the page would be gone.
+   */
+  const OFFLINE = "网络可能已经中断，现在提交会丢失所填内容。取消后内容仍在本页。仍要提交吗？";
+  const typed = new Set();
+  const pressed = new WeakMap(); // form → when
+
+  const isWatched = (form) => form.matches("[method=post]:not([data-autosave])");
+
+  document.addEventListener("input", ({ target }) => {
+    const isSignedIn = "printed" in document.body.dataset; // before, there is little to lose
+    if (!isSignedIn || !target.form || !isWatched(target.form)) return;
+    if (target.matches("textarea, input[type=text]")) typed.add(target.form);
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (Array.from(typed).some((form) => form.isConnected)) ask(event);
+  });
+  window.addEventListener("pageshow", () => all("form").forEach((form) => pressed.delete(form)));
+
+  // In the capture phase, so that what is stopped here is sent by nobody else either.
+  document.addEventListener(
+    "submit",
+    (event) => {
+      const form = event.target;
+      if (!form.matches("[method=post]")) return;
+      const isSame = Date.now() - (pressed.get(form) || 0) < SAME_PRESS;
+      if (isSame || !(navigator.onLine || window.confirm(OFFLINE))) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        return;
+      }
+      if (isWatched(form)) pressed.set(form, Date.now()); // the others see to it by themselves
+      typed.delete(form);
+    },
+    true,
+  );
 
   /* ---- Batch tables ---- */
   const count = (scope) => {
@@ -287,7 +336,7 @@
     if (menu && !menu.contains(event.target)) menu.open = false;
   });
 
-  /* ---- Keys of the review page ---- */
+  /* ---- Keys: one letter each, so they can be switched off, and fields are spared ---- */
   let keysOn = true;
   try {
     keysOn = localStorage.getItem("keys") !== "off";
@@ -311,8 +360,39 @@
     sayKeys();
   });
 
+  const TYPED =
+    "input:not([type=radio]):not([type=checkbox]), select, textarea, [contenteditable]";
+
+  /* What a key does on this page, as a function; undefined where it does nothing. */
+  const pressedBy = (key) => {
+    const target = all("[data-key]").find((one) => one.dataset.key === key);
+    if (target) return () => (target.matches(TYPED) ? target.focus() : target.click());
+
+    const form = document.querySelector("[data-key-choices]");
+    const choices = form && form.querySelectorAll(`[name="${form.dataset.keyChoices}"]`);
+    const choice = choices && choices[Number(key) - 1];
+    if (choice) {
+      return () => {
+        choice.click();
+        choice.focus();
+      };
+    }
+
+    const items = all("[data-key-item]");
+    const row = document.activeElement.closest("tr");
+    const at = items.findIndex((one) => row && row.contains(one));
+    if (key === "x" && at >= 0) {
+      const box = row.querySelector("[data-select]:not(:disabled)");
+      return box ? () => box.click() : undefined;
+    }
+    const next = items[key === "j" ? at + 1 : key === "k" ? at - 1 : -1];
+    return next && (() => next.focus());
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
+      const field = document.querySelector("[data-keys]") && event.target.closest(TYPED);
+      if (field) return field.blur();
       const menu = document.querySelector("details.post[open]");
       if (menu) {
         menu.open = false;
@@ -321,12 +401,23 @@
       return;
     }
     if (!keysOn || event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
-    if (event.target.closest("input, select, textarea, [contenteditable]")) return;
-    const target = all("[data-key]").find((one) => one.dataset.key === event.key);
-    if (target) {
+    if (event.target.closest(TYPED)) return;
+    const pressed = pressedBy(event.key);
+    if (pressed) {
       event.preventDefault();
-      target.click();
+      pressed();
     }
+  });
+
+  /* ---- What htmx brings in: a new state is said aloud, not each step on the way ---- */
+  const announcer = document.createElement("p");
+  announcer.className = "visually-hidden";
+  announcer.setAttribute("role", "status");
+  const stateOf = () => all("[data-announce]").map((one) => one.textContent.trim()).join("，");
+  let announced = stateOf();
+  if (announced) document.body.append(announcer);
+  document.addEventListener("htmx:afterSwap", () => {
+    if (stateOf() !== announced) announcer.textContent = announced = stateOf();
   });
 
   /* ---- Start, and again for what htmx brings in ---- */
@@ -334,7 +425,7 @@
     all("form[data-autosave]", root).forEach((form) => {
       if (!form.ledgerAutosave) form.ledgerAutosave = new Autosave(form);
     });
-    all("[data-print], [data-copy], [data-keys-toggle]", root).forEach((one) => (one.hidden = false));
+    all("[data-print], [data-copy], [data-keys]", root).forEach((one) => (one.hidden = false));
     all("[data-select-all]", root).forEach((box) => count(box.closest("form") || document));
     sayKeys();
   };

@@ -66,7 +66,7 @@ def shown(context):
 def test_kept_numbers_are_those_of_the_rows_over_random_trees(client, line, monkeypatch, seed):
     chance = random.Random(seed)
     parents = [line.units["township"], line.units["county"], line.units["province"]]
-    grow(parents, 14, chance)
+    grow(parents, 9, chance)
     cycle = line.cycle = factories.open_cycle(2012, 2)
     for report in Report.objects.filter(cycle=cycle, is_rated=True).order_by("path"):
         days = chance.choices([-9, -1, 0, 7, 8, 90, None], k=chance.randint(0, 4))
@@ -97,7 +97,8 @@ def test_kept_numbers_are_those_of_the_rows_over_random_trees(client, line, monk
         client.force_login(post.user)
         page = figures(client, line, **params)
         assert shown(page.context) == numbers, (post, params)
-        assert_each_figure_opens_its_rows(client, page)
+        if post == line.county:  # what opens without kept numbers is tested in test_board
+            assert_each_figure_opens_its_rows(client, page)
     assert MeasureCount.objects.exists()
 
 
