@@ -77,12 +77,11 @@ def git(verb, *arguments):
         for one in PROJECT.iterdir():
             if one.name not in ("deploy", ".venv", ".git"):
                 (target / one.name).symlink_to(one)
-        shutil.copytree(PROJECT / "deploy", target / "deploy")
-        for one in (target / "deploy").rglob("*.*"):
+        left_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / "deploy", target / "deploy", ignore=left_out)
+        for one in (target / "deploy").rglob("*"):
             if one.is_file():
                 one.write_text(placed(one.read_text()))
-        program = target / "deploy/ledger"
-        program.write_text(placed(program.read_text()))
     elif verb == "describe":
         print("v1.0")
     else:
