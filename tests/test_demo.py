@@ -43,8 +43,6 @@ from rectification import board, following, weak
 from rectification.choices import Progression
 from rectification.models import HelpingUnit, Measure, ProgressFile, WeakMark
 
-from .ratings.test_scoring import SETTINGS as SCORES
-
 SAMPLE = settings.BASE_DIR / "tests/data/lanshan_small"
 TUSHI = "431127107"
 
@@ -335,9 +333,6 @@ def annex(form):
 
 
 def scores(stream):
-    """Without a sheet of scores in the demo: one is set first."""
-    cycle = Cycle.objects.get(year=2012)
-    scoring.set_sheet(cycle, SCORES, by=post("admin"), token=0)
     return scoring.write(report("431127107"), stream, by=post("xiang"))
 
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.once
 ALLOWED = {
     *("Excel", "Word", "WPS", "PDF", "CSV", "XLSX", "xlsx", "xls", "zip", "MB", "KB"),
     *("SHA", "UTF", "GB", "IE", "Edge", "Chrome", "Cookie", "IP"),
+    *("Alt", "Ctrl", "Esc", "Shift", "Tab"),
 }
 ELSEWHERE = {"/text-size/", "/logout/", "/admin/logout/"}  # on every page
 UNREAD = ("script", "style", "code", "kbd", "bdi", "textarea")
