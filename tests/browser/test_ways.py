@@ -158,7 +158,7 @@ def hand_up(sign_in, post):
 def test_a_row_goes_from_branch_to_province_and_into_the_workbook(
     sign_in, long_line, watch, tmp_path
 ):
-    watch.expect("status of 422")  # a refusal that the way leads over
+    watch.expect("status of 4(09|22)")  # refusals that the way leads over
     of = lambda name: factories.report_of(long_line[name].organization)  # noqa: E731
     for name in ("branch", "sibling"):
         factories.fill(of(name))
@@ -228,6 +228,8 @@ def test_a_row_goes_from_branch_to_province_and_into_the_workbook(
         "2012年10月前"
     )
     expect(page.get_by_text("整改措施（请写明人数和时间）：已修改")).to_be_visible()
+    stale = page.context.new_page()
+    stale.goto(page.url)
     page.keyboard.press("3")
     expect(page.get_by_role("radio", name="一般", exact=True).first).to_be_checked()
     page.keyboard.press("s")
@@ -238,6 +240,12 @@ def test_a_row_goes_from_branch_to_province_and_into_the_workbook(
     township.key("s")
     expect(page.locator("#messages")).to_contain_text("审核等次“一般”，晋位升级目标“较好”")
     township.is_as_documented("审核单位：另定等次并写理由，用键盘")
+    stale.keyboard.press("r")
+    stale.keyboard.type("另一页写的理由")
+    stale.get_by_role("button", name="退回", exact=True).click()
+    expect(stale.get_by_role("alert")).to_contain_text("没有办理")
+    assert of("branch").state == State.ACCEPTED
+    stale.close()
     township.home()
     township.link("核对并上报")
     township.button("确认上报")
@@ -275,10 +283,14 @@ def test_who_is_late_is_reminded_and_a_unit_is_found_by_its_initials(sign_in, li
     Report.objects.filter(pk=line.of("township").pk).update(below_due_on=day)
     way = Way(sign_in(line.township))
     expect(way.page.locator(".desk__sentence")).to_contain_text("有 2 个下级逾期未报，请提醒")
+    way.page.keyboard.press("?")
+    way.page.get_by_role("button", name="关闭快捷键").click()
+    way.page.keyboard.press("o")
+    expect(way.page.get_by_role("button", name="启用快捷键")).to_be_visible()
     way.link("查看并催报")
     expect(way.page.get_by_label("催报文字")).to_have_value(re.compile("丙村党支部.*请尽快上报"))
     way.button("发出催报")
-    expect(way.page.locator("#messages")).to_contain_text("已向 2 个逾期单位发出催报")
+    expect(way.page.locator("#messages")).to_contain_text("已向 2 个单位发出催报")
     way.is_as_documented("审核单位：催报")
 
     way.home()

@@ -541,7 +541,7 @@ def test_one_press_takes_over_what_was_declared_and_opens_the_next(client, waiti
     entry = line.of("branch").entry
     assert (entry.reviewed_grade, entry.target_grade) == (Grade.FAIRLY_GOOD, Grade.GOOD)
     shares = [
-        [(one["grade"], one["count"]) for one in said["shares"] if one["count"]]
+        [(one["fill"], one["count"]) for one in said["shares"] if one["count"]]
         for said in client.get(answer.url).context["siblings"]
     ]
     assert shares == [[("fairly_good", 2)], [("fairly_good", 1)]]
