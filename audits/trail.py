@@ -227,20 +227,20 @@ def _shown(name: str, value) -> str:
 def write(events, stream, by, watch) -> int:
     """Write events as a workbook, newest first; returns how many."""
     columns = (
-        Column(("编号",), 10, number_format="0"),
-        Column(("时间",), 26),
-        Column(("人员",), 12),
-        Column(("任职",), 18),
-        Column(("单位",), 36),
-        Column(("操作",), 14),
-        Column(("对象",), 40),
-        Column(("对象代码",), 18),
+        Column(("编号",), 9, number_format="0"),
+        Column(("时间",), 16),
+        Column(("人员",), 10),
+        Column(("任职",), 12),
+        Column(("单位",), 24),
+        Column(("操作",), 12),
+        Column(("对象",), 26),
+        Column(("对象代码",), 14),
         Column(("结果",), 8),
-        Column(("理由",), 30),
-        Column(("内容",), 60),
+        Column(("理由",), 22, is_left=True),
+        Column(("内容",), 44, is_left=True),
         Column(("来源地址",), 16),
-        Column(("请求编号",), 12),
-        Column(("校验码",), 66),
+        Column(("请求编号",), 11),
+        Column(("校验码",), 36),
     )
     form = sheets.Form(
         TITLE, TITLE, columns, (f"导出：{by.person_name}（{by.unit_name or by.roles_text}）",)

@@ -137,7 +137,7 @@ class Browser:
     def _ask(self, label, method, path, body=None) -> Answer:
         started = time.monotonic()
         try:
-            answer = self._exchange(method, path, body)
+            answer = self.exchange(method, path, body)
             error = f"{answer.status}" if answer.status in BUSY else ""
         except TimeoutError:
             answer, error = None, "超时"
@@ -153,7 +153,8 @@ class Browser:
             raise Unanswered(error)
         return answer
 
-    def _exchange(self, method, path, body) -> Answer:
+    def exchange(self, method, path, body=None) -> Answer:
+        """One request and its answer, redirects not followed; whatever the connection raises."""
         if self.connection is None:
             address = urlsplit(self.url)
             self.connection = http.client.HTTPConnection(

@@ -27,12 +27,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 SUBJECTS = {  # subject: its module
     "tree": "structure",
+    "accounts": "people",
     "opening": "cycle",
+    "reminding": "people",
     "importing": "cycle",
     "playing": "cycle",
     "summary": "reading",
     "pages": "reading",
     "export": "reading",
+    "migrations": "migrations",
 }
 
 

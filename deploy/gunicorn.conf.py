@@ -6,8 +6,13 @@ Connections to the database: workers × threads, for each node.
 import gc
 import multiprocessing
 import os
+import sys
+from logging.config import dictConfig
 
+from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
+
+from ledger_site import env, logs
 
 workers = multiprocessing.cpu_count()
 # Most of a request is waiting for the database: threads fill that time. More of them only wait for
@@ -28,6 +33,25 @@ control_socket_disable = True
 
 accesslog = None  # nginx has it
 errorlog = "-"  # to the journal
+loglevel = env.log_level("LOG_LEVEL").lower()
+
+
+class _Logger(Logger):
+    """Its lines are those of the application, from the first on. `logconfig_dict` would do the
+    same, and write a line for every request as well."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        dictConfig(logs.from_environment())
+
+
+logger_class = _Logger
+
+
+def post_fork(server, worker):
+    """A reload brings a new version: nothing of ours that the master has read may stay."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ledger_site"]:
+        del sys.modules[name]
 
 
 def child_exit(server, worker):

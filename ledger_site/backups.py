@@ -40,6 +40,25 @@ DATABASE, MANIFEST, FILES = "database", "manifest.json", "attachments"
 MOST_MANIFEST = 1 << 30  # bytes; a line for each of some millions of files
 
 
+# Everything that is there, not only what the backup knows of: what a later version has added refers
+# to what is replaced, and would be met again by the next upgrade.
+EMPTY = """
+DO $$
+DECLARE one text;
+BEGIN
+  FOR one IN SELECT oid::regclass FROM pg_class
+      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') LOOP
+    EXECUTE 'DROP TABLE ' || one || ' CASCADE';
+  END LOOP;
+  FOR one IN SELECT oid::regprocedure FROM pg_proc
+      WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS
+      (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e') LOOP
+    EXECUTE 'DROP ROUTINE ' || one || ' CASCADE';
+  END LOOP;
+END $$;
+"""
+
+
 class BackupError(Exception):
     """What could not be saved or brought back; one Chinese sentence with the remedy."""
 
@@ -299,14 +318,18 @@ def _load(path: Path) -> None:
         connections.close_all()
         return
     connections.close_all()
+    emptied, written = path.with_name("emptied.sql"), path.with_name("written.sql")
+    emptied.write_text(EMPTY)
+    _run("pg_restore", "--no-owner", f"--file={written}", str(path))
     _run(
-        "pg_restore",
+        "psql",
+        "--no-psqlrc",
+        "--quiet",
         "--single-transaction",
-        "--clean",
-        "--if-exists",
-        "--no-owner",
+        "--set=ON_ERROR_STOP=1",
+        f"--file={emptied}",
+        f"--file={written}",
         f"--dbname={_url(with_password=False)}",
-        str(path),
     )
 
 

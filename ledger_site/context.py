@@ -6,10 +6,10 @@ from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import SimpleLazyObject
 
-from orgs.choices import Role
+from orgs.choices import Duty, Role
 from ratings.models import Report
 
-from . import help_pages
+from . import help_pages, keys
 
 SITE_NAME = "基层党组织分类定级、晋位升级目标管理工作台账"
 UNCLASSIFIED_NOTICE = "本系统为非涉密系统，严禁存储、处理、传输国家秘密"
@@ -70,7 +70,11 @@ NAVIGATION = (
             )
         ),
     ),
-    ("批次", "ratings:cycles", ("ratings:cycle", "ratings:new_cycle", "ratings:cycle_act")),
+    (
+        "批次",
+        "ratings:cycles",
+        ("ratings:cycle", "ratings:new_cycle", "ratings:edit_cycle", "ratings:cycle_act"),
+    ),
     ("组织", "orgs:tree", ("orgs:branch", "orgs:organization", *CHANGES, *ACCOUNTS)),
     ("我的下载", "jobs:list", ("jobs:job",)),
     ("留痕", "audits:trail", ("audits:event", "audits:chain")),
@@ -93,7 +97,11 @@ OF_A_CYCLE = frozenset(
 )
 FOR_SUPERIORS = "ratings:queue"
 FOR_AUDITORS = "audits:trail"
-OF_AUDITORS = ("desk", "jobs:list", FOR_AUDITORS)  # who are administrators and hold no post
+OF_DUTY = {  # of administrators, who hold no post
+    Duty.SYSTEM: ("desk", "ratings:cycles", "jobs:list"),
+    Duty.SECURITY: ("desk",),
+    Duty.AUDIT: ("desk", "jobs:list", FOR_AUDITORS),
+}
 
 
 def site(request=None) -> dict:
@@ -103,6 +111,7 @@ def site(request=None) -> dict:
         "demo_notice": DEMO_NOTICE,
         "site_name": SITE_NAME,
         "unclassified_notice": UNCLASSIFIED_NOTICE,
+        "review_keys": keys.REVIEW,
     }
     if request is not None:
         found["large_text"] = request.COOKIES.get(TEXT_SIZE) == "large"
@@ -162,7 +171,7 @@ def navigation(request) -> list[dict]:
 
 
 def _navigation_without_post(request) -> list[dict]:
-    pages = OF_AUDITORS if request.user.is_auditor else ("desk",)
+    pages = OF_DUTY.get(request.user.duty, ("desk",))
     match = request.resolver_match
     here = match.view_name if match else ""
     return [

@@ -20,6 +20,7 @@ from orgs import session_views
 from orgs.choices import Role
 from orgs.middleware import SESSION_KEY
 from orgs.models import Organization
+from ratings import pictures, progress
 from ratings.choices import Occasion, Severity, State
 from ratings.models import Cycle, Notice, Reminder, Report, ReportMove, Takeover
 from ratings.querysets import ancestors
@@ -31,8 +32,10 @@ from rectification.waiting import Waiting, waiting_for
 
 from .context import TEXT_SIZE, own_reports
 
-UNDECIDED = (State.DRAFT, State.SUBMITTED, State.RETURNED)
+UNDECIDED = {State.DRAFT: "未报", State.RETURNED: "已退回", State.SUBMITTED: "待审核"}
 NAMED = 8  # names in a sentence or list before “等”
+LISTED = 500  # direct subordinates of which the names are read
+SOON = "请尽快办理"  # where no rule sets a day
 REMINDERS = 3
 
 
@@ -90,6 +93,7 @@ class Task:
     text: str = ""
     due_on: date | None = None
     days_left: int | None = None
+    until: str = ""  # in the sentence, where no day is due
     reason: ReportMove | None = None  # why a report was given back
     named: list[dict] = field(default_factory=list)  # the fields a return names, with reasons
     is_urgent: bool = False
@@ -104,6 +108,9 @@ class Work:
     days_left: int | None  # None where nothing can be late any more
     next_step: str = ""
     counts: list[dict] = field(default_factory=list)
+    progress: dict | None = None  # of the direct subordinates, as a drawing
+    below_text: str = ""  # how far the direct subordinates are, and by state who is not done
+    undone: list[dict] = field(default_factory=list)
 
     @property
     def is_overdue(self) -> bool:
@@ -129,13 +136,16 @@ def desk(request):
         for one in checks_waiting_for(post, reports)
     ]
     tasks.sort(key=lambda task: not task.is_urgent)  # stable: otherwise newest cycle first
+    upkeep = _upkeep(post, works) if post.has(Role.MANAGE) else None
+    first = _first(post, tasks, works, upkeep)
     context = {
         "post": post,
-        "sentence": _sentence(post, tasks, works),
+        "first": first,
+        "sentence": _sentence(first, len(tasks) - 1),
         "tasks": tasks,
         "works": works,
         "reminders": found.reminders(measures),
-        "upkeep": _upkeep(post) if post.has(Role.MANAGE) else None,
+        "upkeep": upkeep,
     }
     return render(request, "desk.html", context)
 
@@ -159,6 +169,10 @@ class _Found:
         states = directs.order_by().values_list("cycle", "state").annotate(n=Count("pk"))
         for cycle, state, count in states:
             self.counts[cycle][state] = count
+        self.undecided = defaultdict(list)
+        undecided = directs.filter(state__in=UNDECIDED).order_by("path")
+        for cycle, state, name in undecided.values_list("cycle", "state", "short_name")[:LISTED]:
+            self.undecided[cycle, state].append(name)
         self.late = defaultdict(list)
         late = directs.overdue().order_by("path").values_list("cycle", "short_name")
         for cycle, name in late:
@@ -179,11 +193,13 @@ class _Found:
             above |= Q(cycle=report.cycle_id, path__in=ancestors(report.path))
         excused = Report.objects.within(post).filter(above, state=State.EXCUSED)
         self.excused_above = dict(excused.values_list("cycle", "name"))
+        self.progress = progress.of(reports)
 
     def reminders(self, measures: list[Waiting]) -> list[Reminder]:
         """Those that hold still: of what is not handed in, and of measures that are overdue."""
         late = [one.report.pk for one in measures if one.overdue or one.overdue_below]
-        holds = Q(report__in=self.open_ones, occasion=Occasion.LATE)
+        reports = (Occasion.NEAR, Occasion.LATE)
+        holds = Q(report__in=self.open_ones, occasion__in=reports)
         holds |= Q(report__in=late, occasion=Occasion.MEASURES)
         return list(Reminder.objects.filter(holds).order_by("-pk")[:REMINDERS])
 
@@ -196,7 +212,8 @@ class _Found:
         work = own + review if own and not own[0].is_waiting else review + own
         if count := self.waiting_changes[report.cycle_id]:
             title = f"{report.cycle}有 {count} 项组织变动等待纳入，有关上级不能上报"
-            work.append(Task(title, reverse("ratings:cycle", args=[report.cycle]), "查看并纳入"))
+            address = reverse("ratings:cycle", args=[report.cycle])
+            work.append(Task(title, address, "查看并纳入", until=SOON))
         if notice := self.unread.get(report.cycle_id):
             title = f"请阅知通知“{notice}”"
             work.append(Task(title, notice.get_absolute_url(), "查看", is_waiting=True))
@@ -210,8 +227,15 @@ class _Found:
         errors = self._error_count(report)
         text = self._what_blocks(report, waiting, errors)
         fill = reverse("ratings:fill", args=[report.pk]) if report.counts_row else mine
+        hand_in = reverse("ratings:hand_in", args=[report.pk])
         if report.state == State.RETURNED:
-            if report.order_id:
+            link = "修改" if report.counts_row else "查看"
+            if not report.counts_row and not waiting:
+                fill, link = hand_in, "核对并上报"
+            if report.order_id and not report.counts_row:
+                step = "下级改好、审核后" if waiting else "下级已改好，请核对后"
+                title = f"{cycle}更正（{report.order}），{step}重新上报"
+            elif report.order_id:
                 title = f"{cycle}需要更正（{report.order}），请改好通知所列栏目后重新上报"
             elif report.pk in self.given_back:
                 title = f"{cycle}材料被退回，请按退回理由修改后重新上报"
@@ -221,22 +245,31 @@ class _Found:
             return Task(
                 title,
                 fill,
-                "修改" if report.counts_row else "查看",
+                link,
                 text,
                 reason=move,
                 named=named_in(move) if move else [],
                 is_urgent=True,
-                **due,
+                until=SOON,
+                **({} if report.order_id else due),  # a correction is never late
             )
         if errors and report.counts_row:
             return Task(f"请填报{cycle}本级台账", fill, "填报", text, **due)
         if waiting:
             title = f"{cycle}等下级审核完才能上报"
-            return Task(title, mine, "查看名单", text, is_waiting=True, **due)
+            until = _below_until(report)
+            return Task(title, mine, "查看名单", text, is_waiting=True, until=until, **due)
         receiver = report.parent.short_name if report.parent_id else "本级另一位审核人员定稿"
         title = f"{cycle}可以上报了"
         text = f"上报后由{receiver}审核。" if report.parent_id else f"上报后由{receiver}。"
-        return Task(title, mine, "核对并上报", text, **due)
+        return Task(
+            title,
+            hand_in,
+            "核对并上报",
+            text,
+            until=SOON,
+            **due,
+        )
 
     def _review_tasks(self, report: Report) -> list[Task]:
         cycle, tasks = report.cycle, []
@@ -250,6 +283,7 @@ class _Found:
                     "去审核",
                     due_on=report.due_on,
                     days_left=report.days_left,
+                    until=_below_until(report),
                 )
             )
         late = self.late[cycle.pk]
@@ -257,16 +291,17 @@ class _Found:
             tasks.append(
                 Task(
                     f"{cycle}有 {len(late)} 个下级逾期未报",
-                    f"{queue}?state=overdue",
+                    f"{queue}?state=overdue#late",
                     "查看并催报",
                     names(late),
+                    until="请提醒尽快上报",
                 )
             )
         if report.parent_id is None and report.state == State.SUBMITTED:
             is_own = report.submitted_by_id == self.post.person_id
             text = "定稿须由上报人以外的审核人员办理。" if is_own else ""
             address = reverse("ratings:review", args=[report.pk])
-            tasks.append(Task(f"{cycle}已汇总上报，等待定稿", address, "查看", text))
+            tasks.append(Task(f"{cycle}已汇总上报，等待定稿", address, "查看", text, until=SOON))
         return tasks
 
     def _undecided(self, report: Report) -> int:
@@ -282,8 +317,9 @@ class _Found:
             parts.append(f"本级台账行还有 {errors} 处没有填写或需要改正")
         if waiting:
             counts = self.counts[report.cycle_id]
-            said = [(State.DRAFT, "未报"), (State.RETURNED, "已退回"), (State.SUBMITTED, "待审核")]
-            detail = "、".join(f"{label} {counts[s]} 个" for s, label in said if counts[s])
+            detail = "、".join(
+                f"{label} {counts[s]} 个" for s, label in UNDECIDED.items() if counts[s]
+            )
             parts.append(f"还有 {waiting} 个直接下级没有审核通过（{detail}）")
         return "；".join(parts) + "。" if parts else ""
 
@@ -295,6 +331,16 @@ class _Found:
             return work
         counts, queue = self.counts[report.cycle_id], reverse("ratings:queue", args=[report.cycle])
         late = len(self.late[report.cycle_id])
+        work.below_text = self._below_text(report)
+        work.undone = [
+            {
+                "label": label,
+                "count": counts[state],
+                "names": names(self.undecided[report.cycle_id, state], counts[state]),
+            }
+            for state, label in UNDECIDED.items()
+            if counts[state]
+        ]
         tiles = [
             ("未报", counts[State.DRAFT], State.DRAFT, ""),
             ("待审核", counts[State.SUBMITTED], State.SUBMITTED, "wait"),
@@ -307,7 +353,14 @@ class _Found:
             {"label": label, "count": n, "url": f"{queue}?state={key}", "tone": tone, "unit": "个"}
             for label, n, key, tone in tiles
         ]
+        work.progress = pictures.steps(self.progress[report.pk])
         return work
+
+    def _below_text(self, report: Report) -> str:
+        counts = self.counts[report.cycle_id]
+        done, undone = counts[State.ACCEPTED], self._undecided(report)
+        text = f"直接下级应报 {done + undone} 个，已审核 {done} 个，还差 {undone} 个"
+        return f"{text}，{until}" if (until := _below_until(report)) else text
 
     def _next_step(self, report: Report) -> str:
         superior = report.parent.name if report.parent_id else ""
@@ -336,13 +389,13 @@ def _measure_tasks(waiting: Waiting) -> list[Task]:
     cycle = report.cycle
     if waiting.is_own:
         address = reverse("rectification:measures", args=[report.pk])
-        title = f"{cycle}有整改措施要办理"
-        tasks.append(Task(title, address, "填写进展", waiting.own_text))
+        title = f"{cycle}有整改措施要办理：{waiting.own_text}"
+        tasks.append(Task(title, address, "填写进展"))
     address = reverse("rectification:board", args=[cycle])
     if waiting.claimed:
         asked = {"reach": Reach.DIRECT.value, "state": Progression.CLAIMED.value}
         title = f"{cycle}有 {waiting.claimed} 条整改措施等您验收销号"
-        tasks.append(Task(title, f"{address}?{urlencode(asked)}", "去验收"))
+        tasks.append(Task(title, f"{address}?{urlencode(asked)}", "去验收", until=SOON))
     if waiting.overdue_below:
         title = f"{cycle}下级有 {waiting.overdue_text}整改措施逾期"
         address = reverse("rectification:remind", args=[cycle])
@@ -350,27 +403,49 @@ def _measure_tasks(waiting: Waiting) -> list[Task]:
     return tasks
 
 
-def names(of: list[str]) -> str:
-    """The first names, and how many there are beyond them."""
-    rest = f"等 {len(of)} 个" if len(of) > NAMED else ""
+def names(of: list[str], count: int | None = None) -> str:
+    """The first names, and how many there are beyond them: of `count`, or of those given."""
+    count = len(of) if count is None else count
+    rest = f"等 {count} 个" if count > len(of[:NAMED]) else ""
     return "、".join(of[:NAMED]) + rest
 
 
-def _sentence(post, tasks: list[Task], works: list[Work]) -> str:
-    """What waits and until when, first thing on the page."""
+def _below_until(report: Report) -> str:
+    day = report.below_due_on
+    return f"下级上报截止{day.month}月{day.day}日24:00" if day else ""
+
+
+def _first(post, tasks: list[Task], works: list[Work], upkeep) -> Task:
+    """What the person does now, or why there is nothing to do and where to look."""
     if tasks:
-        first, rest = tasks[0], len(tasks) - 1
-        parts = [first.title]
-        if first.due_on:
-            parts.append(f"截止{first.due_on.month}月{first.due_on.day}日24:00{_left(first)}")
-        others = f"另有 {rest} 件事待办。" if rest else ""
-        return "，".join(parts) + "。" + others
+        return tasks[0]
+    has_part = post.has(Role.FILL) or post.has(Role.REVIEW)
+    if upkeep and upkeep["tasks"] and not (works and has_part):
+        return upkeep["tasks"][0]
     if not works:
-        return "目前没有进行中的批次，没有需要您办理的事项。"
-    if not (post.has(Role.FILL) or post.has(Role.REVIEW)):
-        return f"您在本单位的角色是{post.roles_text}，没有需要您填报或审核的事项。"
+        return Task("目前没有进行中的批次，没有需要您办理的事项", "", "")
     work = works[0]
-    return f"目前没有等您办理的事项。{work.report.cycle}：{work.next_step}。"
+    cycle = work.report.cycle
+    mine = reverse("ratings:mine", args=[cycle])
+    if has_part:
+        title = f"目前没有等您办理的事项。{cycle}：{work.next_step}"
+        return Task(title, mine, "查看")
+    title = f"您的角色是{post.roles_text}，没有需要您填报或审核的事项。{cycle}："
+    if work.below_text:
+        address = reverse("ratings:queue", args=[cycle])
+        return Task(title + work.below_text, address, "查看进度")
+    due = {"due_on": work.report.due_on if work.report.is_open else None}
+    title += f"本级{work.report.get_state_display()}"
+    return Task(title, mine, "查看", days_left=work.days_left, **due)
+
+
+def _sentence(first: Task, others: int) -> str:
+    """What is to be done and until when, first thing on the page."""
+    until = first.until
+    if first.due_on:
+        until = f"截止{first.due_on.month}月{first.due_on.day}日24:00{_left(first)}"
+    rest = f"另有 {others} 件事待办。" if others > 0 else ""
+    return "，".join(filter(None, [first.title, until])) + "。" + rest
 
 
 def _left(task: Task) -> str:
@@ -381,22 +456,30 @@ def _left(task: Task) -> str:
     return "，就是今天" if task.days_left == 0 else f"，还有 {task.days_left} 天"
 
 
-def _upkeep(post) -> dict:
+def _upkeep(post, works: list[Work]) -> dict:
     """For administrators: posts to fill in the own unit and directly below, and the cycles."""
     own = post.organization
     near = Organization.objects.visible_to(post).filter(Q(pk=own.pk) | Q(parent=own))
     cycles = Cycle.objects.managed_by(post) if own.parent_id is None else Cycle.objects.none()
-    prepared = [cycle for cycle in cycles if not cycle.is_open and cycle.closed_on is None]
-    tree = reverse("orgs:tree")
-    lacking = (
-        ("没有台账专人的单位", near.lacking_clerk(), f"{tree}?lacking=clerk"),
-        ("有下级而没有审核人员的单位", near.lacking_reviewer(), f"{tree}?lacking=reviewer"),
-    )
-    return {
-        "prepared": prepared,
-        "is_top": own.parent_id is None,
-        "lacking": [
-            {"label": label, "names": list(found.values_list("short_name", flat=True)), "url": url}
-            for label, found, url in lacking
-        ],
-    }
+    tasks = [
+        Task(
+            f"批次“{cycle.title}”正在准备，请核对后开始",
+            reverse("ratings:cycle", args=[cycle]),
+            "核对并开始",
+        )
+        for cycle in cycles
+        if not cycle.is_open and cycle.closed_on is None
+    ]
+    if own.parent_id is None and not works and not tasks:
+        title = "没有进行中的批次，接到新的通知后请新建批次"
+        tasks.append(Task(title, reverse("ratings:cycles"), "批次"))
+    for label, lacking, asked in (
+        ("没有台账专人", near.lacking_clerk(), "clerk"),
+        ("有下级而没有审核人员", near.lacking_reviewer(), "reviewer"),
+    ):
+        found = list(lacking.values_list("short_name", flat=True))
+        if found:
+            title = f"本级和直接下级有 {len(found)} 个单位{label}"
+            address = f"{reverse('orgs:tree')}?lacking={asked}"
+            tasks.append(Task(title, address, "查看全部下级", names(found), until=f"{SOON}任职"))
+    return {"tasks": tasks}

@@ -15,7 +15,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import HttpResponse
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
@@ -67,11 +67,20 @@ def page_not_found(request, exception):
 
 def server_error(request):
     """500, or 503 where trying again is all that is needed; called while the error is handled."""
-    if isinstance(sys.exception(), _PASSING):
+    if _is_passing(sys.exception()):
         response = _plain(request, "503.html", status=503)
         response["Retry-After"] = _RETRY_AFTER
         return response
     return _plain(request, "500.html", status=500)
+
+
+def _is_passing(error) -> bool:
+    """Where a connection ends within an answer, psycopg2 knows nothing better than
+    `DatabaseError`, which may mean anything; then the connection says which it was."""
+    return isinstance(error, _PASSING) or (
+        type(error) is DatabaseError
+        and not (connection.connection is not None and connection.is_usable())
+    )
 
 
 class TooOften(TransitionRefused):

@@ -1,5 +1,6 @@
 """All components in all states, with invented data: for whoever builds the next page."""
 
+from collections import Counter
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -7,6 +8,15 @@ from django import forms
 from django.conf import settings
 from django.http import Http404
 from django.shortcuts import render
+
+from ratings import pictures
+from ratings.choices import Grade
+from ratings.progress import Day, Progress
+from ratings.summary import Figures, Line
+from rectification.board import Line as MeasureLine
+from rectification.board import bars
+
+from .base.differences import pieces
 
 GRADES = (("good", "好"), ("fairly_good", "较好"), ("average", "一般"), ("poor", "较差"))
 STATES = (
@@ -39,18 +49,30 @@ def moment(*parts):
     return datetime(*parts, tzinfo=ZoneInfo("Asia/Shanghai"))
 
 
-def shares(counts):
-    """Counts of the four grades as parts of a bar 1000 wide."""
-    total = sum(counts)
-    x = 0
-    parts = []
-    for (grade, label), count in zip(GRADES, counts, strict=True):
-        width = round(1000 * count / total, 2) if total else 0
-        percent = f"{100 * count / total:.1f}" if total else "—"
-        part = {"grade": grade, "label": label, "count": count, "percent": percent}
-        parts.append({**part, "x": x, "width": width})
-        x = round(x + width, 2)
-    return parts
+def counted(*counts):
+    return dict(zip(Grade, counts, strict=True))
+
+
+def lines(*lines):
+    """Of (name, counts of the four grades) lines of a summary."""
+    return [
+        Line(
+            name, name, Figures(counts=Counter({f"|{g}|{g}|": n for g, n in counted(*of).items()}))
+        )
+        for name, of in lines
+    ]
+
+
+def pictures_of_grades():
+    now = lines(("合计", (99, 145, 52, 10)), ("甲县", (96, 143, 51, 7)), ("乙县", (3, 2, 1, 3)))
+    before = lines(("合计", (80, 140, 60, 26)), ("甲县", (76, 140, 58, 20)))
+    rows = pictures.compared([*now, *lines(("丙县", (0, 0, 0, 0)))], before)
+    panels = pictures.multiples([(row["now"], row["then"]) for row in rows[1:]], rows[0]["now"])
+    return {
+        "compared": rows,
+        "marks": pictures.limits(rows[0]["shares"]),
+        "panels": [{**row, "columns": of} for row, of in zip(rows[1:], panels, strict=True)],
+    }
 
 
 def samples():
@@ -113,8 +135,46 @@ def samples():
             {"label": "免报", "count": 2, "url": "#", "unit": "个"},
             {"label": "逾期", "count": 4, "url": "#", "unit": "个", "tone": "alert"},
         ],
-        "shares": shares((96, 143, 51, 7)),
-        "shares_none": shares((0, 0, 0, 0)),
+        "shares": pictures.bar(counted(96, 143, 51, 7)),
+        "shares_none": pictures.bar(counted(0, 0, 0, 0)),
+        **pictures_of_grades(),
+        "progress": pictures.steps(
+            Progress(
+                date(2025, 11, 30),
+                42,
+                [
+                    Day(date(2025, 11, 1), 0, 0),
+                    Day(date(2025, 11, 12), 9, 0),
+                    Day(date(2025, 11, 18), 28, 16),
+                    Day(date(2025, 11, 21), 30, 21),
+                ],
+            )
+        ),
+        "flow": pictures.flow(
+            dict(
+                zip(
+                    Grade,
+                    (
+                        counted(80, 16, 0, 0),
+                        counted(15, 100, 12, 0),
+                        counted(4, 20, 30, 2),
+                        counted(0, 5, 9, 4),
+                    ),
+                    strict=True,
+                )
+            )
+        ),
+        "flow_legend": [
+            {"fill": "risen", "label": "晋位", "count": 53},
+            {"fill": "kept", "label": "保持", "count": 214},
+            {"fill": "fallen", "label": "降级", "count": 30},
+        ],
+        "measured": bars(
+            [
+                MeasureLine("班子建设", {"overdue": 4, "open": 10, "claimed": 2, "closed": 9}, {}),
+                MeasureLine("活动阵地", {"overdue": 0, "open": 1, "claimed": 0, "closed": 3}, {}),
+            ]
+        ),
         "moves": [
             {
                 "label": "退回",
@@ -145,9 +205,11 @@ def samples():
                 "label": "存在问题",
                 "old": "组织生活不够经常",
                 "new": "组织生活不够经常\n党员年龄结构偏大",
+                "pieces": pieces("组织生活不够经常", "组织生活不够经常\n党员年龄结构偏大"),
             },
             {"label": "帮扶单位", "old": "", "new": "县农业农村局"},
         ],
+        "printed": {"name": "土市乡四村党支部", "code": "431127107801", "cycle": "2025年度"},
         "facts": [
             {"label": "党支部名称", "value": "蓝山县土市乡四村党支部"},
             {"label": "书记姓名", "value": "黄某某"},
@@ -163,7 +225,13 @@ def samples():
             {"name": "二村党支部", "reason": "申报“好”而没有整改措施"},
             {"name": "六村党支部", "reason": "由您本人代为上报，须他人审核"},
         ],
-        "pages": {"text": "本页 50 条，共 1,284 条", "first": "#", "previous": "#", "next": "#"},
+        "pages": {
+            "text": "第 2 页，本页 50 条",
+            "part": "第 51—100 条",
+            "first": "#",
+            "previous": "#",
+            "next": "#",
+        },
         "due_on": date(2025, 11, 30),
         "days": [12, 2, 0, -5],
         "now": moment(2025, 11, 21, 10, 32),

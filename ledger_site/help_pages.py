@@ -81,6 +81,7 @@ ABOUT = {
     "ratings:cycles": "province#开始一个批次",
     "ratings:cycle": "province#开始一个批次",
     "ratings:new_cycle": "province#开始一个批次",
+    "ratings:edit_cycle": "province#开始一个批次",
     "rectification:list": "committee#跟踪整改",
     "rectification:board": "committee#跟踪整改",
     "rectification:figures": "committee#跟踪整改",

@@ -1,4 +1,7 @@
-"""The lines of the log: each says its request, none says what a person typed."""
+"""The lines of the log: each says its request, none says what a person typed.
+
+Gunicorn reads this module too, before there are any settings.
+"""
 
 import json
 import logging
@@ -7,6 +10,41 @@ from datetime import UTC, datetime
 
 from ledger_site.base.masking import masked
 from ledger_site.base.numbers import request_number
+
+from . import env
+
+
+def from_environment() -> dict:
+    """The configuration of Python's logging, for the application and for gunicorn."""
+    level = env.log_level("LOG_LEVEL")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"number": {"()": NumberFilter}},
+        "formatters": {
+            "line": {
+                "()": Lines,
+                "format": "{asctime} {levelname} [{number}] {name}: {message}",
+                "style": "{",
+            },
+            "json": {"()": JsonLines},
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "filters": ["number"],
+                "formatter": env.one_of("LOG_FORMAT", among=("json", "line")),
+            }
+        },
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Without handlers of their own, whose lines would lack the number.
+            "django": {"handlers": [], "level": level},
+            "django.server": {"handlers": [], "level": level, "propagate": True},
+            "gunicorn.error": {"handlers": [], "propagate": True},  # it has a level of its own
+            "axes": {"level": "ERROR"},  # several lines a sign-in; the trail says what counts
+        },
+    }
 
 
 class NumberFilter(logging.Filter):

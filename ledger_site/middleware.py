@@ -8,6 +8,7 @@ from django.core.exceptions import BadRequest
 from django.core.signals import request_finished
 from django.dispatch import receiver
 from django.http import Http404
+from django.middleware import common
 from django.utils.cache import patch_cache_control
 
 from ledger_site.base import limits, trail
@@ -85,6 +86,16 @@ class GuardMiddleware:
                 raise BadRequest
 
 
+class CommonMiddleware(common.CommonMiddleware):
+    """Django's, but monitoring asks a node by its own address, which is none of `ALLOWED_HOSTS`."""
+
+    def process_request(self, request):
+        if request.path_info not in MONITORING:
+            return super().process_request(request)
+        return None
+
+
+MONITORING = frozenset({"/healthz", "/readyz", "/metrics"})
 ADMINISTRATION = frozenset({"accounts:security"})  # and everything of /admin
 
 SIGN_IN, UPLOAD, EXPORT, SEARCH = "sign_in", "upload", "export", "search"
@@ -162,6 +173,7 @@ class NoStoreMiddleware:
 
     def __call__(self, request):
         response = self.get_response(request)
-        if request.user.is_authenticated:
+        # Where the database is away nobody is asked for a second time who it is.
+        if response.status_code != 503 and request.user.is_authenticated:
             patch_cache_control(response, private=True, no_store=True)
         return response

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from csp.constants import NONE, SELF
 
-from ledger_site import env
+from ledger_site import env, logs
 
 BASE_DIR = env.BASE_DIR
 DATA_DIR = env.folder("DATA_DIR", default=BASE_DIR / "var")
@@ -80,7 +80,7 @@ MIDDLEWARE = [
     "ledger_site.middleware.GuardMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "ledger_site.middleware.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -279,33 +279,4 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # Log
 
-LOG_LEVEL = env.log_level("LOG_LEVEL")
-LOG_FORMAT = env.one_of("LOG_FORMAT", among=("json", "line"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"number": {"()": "ledger_site.logs.NumberFilter"}},
-    "formatters": {
-        "line": {
-            "()": "ledger_site.logs.Lines",
-            "format": "{asctime} {levelname} [{number}] {name}: {message}",
-            "style": "{",
-        },
-        "json": {"()": "ledger_site.logs.JsonLines"},
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "filters": ["number"],
-            "formatter": LOG_FORMAT,
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        # Without Django's own handlers, whose lines would lack the number.
-        "django": {"handlers": [], "level": LOG_LEVEL},
-        "django.server": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
-        "gunicorn.error": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
-        "axes": {"level": "ERROR"},  # several lines a sign-in; the trail says what counts
-    },
-}
+LOGGING = logs.from_environment()

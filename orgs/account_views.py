@@ -18,16 +18,9 @@ from ledger_site.base.reading import Unreadable
 from ledger_site.base.workflow import TransitionRefused
 
 from . import accounts, signing_in
+from .account_forms import AppointForm, DeputyForm, NewAccountForm, PersonForm, SheetForm
 from .choices import Role
-from .forms import (
-    ALL,
-    AppointForm,
-    DeputyForm,
-    Narrowing,
-    NewAccountForm,
-    PersonForm,
-    SheetForm,
-)
+from .forms import ALL, Narrowing
 from .models import Appointment, OneTimeCode, Organization, User
 from .posts import acting
 from .resources import AccountResource

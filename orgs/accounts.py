@@ -4,7 +4,8 @@ No password is hashed on behalf of others: a new account has none until its pers
 the code of activation, which is shown once. Whoever's rights change signs in again.
 """
 
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -13,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.crypto import get_random_string, salted_hmac
+from django.utils.crypto import salted_hmac
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from ledger_site.base import trail
@@ -30,6 +31,8 @@ ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 RECOVERY_CODES = 10
 
 TAKEN = "账号已被使用，姓名不是“{}”，请核对账号和姓名"
+NAMESAKE = "前面已有同一账号，姓名是“{}”，请改用别的账号"
+TWICE = "同一人在同一单位写了两次，请合并为一行"
 CLOSED = "该账号已停用，请先重新启用"
 ADMINISTRATOR = "该账号是系统、安全或审计管理员，不能任职"
 OF_THE_THREE = "该账号是系统、安全或审计管理员，只能用 create_administrator 命令办理"
@@ -66,7 +69,8 @@ class Issued:
 
 def new_code() -> str:
     """80 bits, in four groups."""
-    code = get_random_string(16, ALPHABET)
+    bits = secrets.randbits(80)
+    code = "".join(ALPHABET[bits >> place & 31] for place in range(0, 80, 5))
     return "-".join(code[start : start + 4] for start in range(0, 16, 4))
 
 
@@ -169,11 +173,12 @@ def faults_of(entries: Sequence[Entry], *, by) -> list[tuple[int, str, str]]:
         user = known.get(entry.username)
         fault = ""
         if first[1] != entry.full_name:
-            fault = f"前面已有同一账号，姓名是“{first[1]}”，请改用别的账号"
+            fault = NAMESAKE.format(first[1])
         elif entry.organization.pk in first[2]:
-            fault = "同一人在同一单位写了两次，请合并为一行"
+            fault = TWICE
         elif user is None:
-            faults += [(index, *one) for one in _faults_of_new(entry)]
+            found = faults_of_names(entry.username, entry.full_name)
+            faults += [(index, *one) for one in found]
         elif user.full_name != entry.full_name:
             fault = TAKEN.format(entry.full_name)
         elif not user.is_active:
@@ -190,13 +195,13 @@ def faults_of(entries: Sequence[Entry], *, by) -> list[tuple[int, str, str]]:
     return faults
 
 
-def _faults_of_new(entry: Entry):
-    user = User(username=entry.username, full_name=entry.full_name)
-    try:
-        user.clean_fields(exclude=("password",))
-    except ValidationError as error:
-        for name, messages in error.message_dict.items():
-            yield name if name in ("username", "full_name") else "username", messages[0]
+def faults_of_names(username: str, full_name: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with account and name of somebody new: field and sentence."""
+    for name, value in (("username", username), ("full_name", full_name)):
+        try:
+            User._meta.get_field(name).clean(value, None)
+        except ValidationError as error:
+            yield name, error.messages[0]
 
 
 @trail.service("开通账号")

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from ledger_site.base import trail
 from ledger_site.base.db import retried, snapshot
+from ledger_site.base.importing import Rejected
 from ledger_site.base.reading import Row, Unreadable, digest_of, read
 from ledger_site.base.trail import WithoutUnit
 
@@ -32,14 +33,6 @@ HEADINGS = {  # a table may have these words as its head instead
 }
 DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?", re.ASCII)
 YES, NO = {"1", "是", "true", "TRUE"}, {"0", "否", "false", "FALSE"}
-
-
-class Rejected(Exception):
-    """Nothing was loaded; `errors` are Chinese sentences with line, field, value and remedy."""
-
-    def __init__(self, errors: list[str]):
-        super().__init__("\n".join(errors))
-        self.errors = errors
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ class Post:
         return role in self.roles
 
     @property
+    def manages_cycles(self) -> bool:
+        """管理 at the top of the tree, which has the cycles and what belongs to them."""
+        return self.has(Role.MANAGE) and self.organization.parent_id is None
+
+    @property
     def is_system(self) -> bool:
         return self.user is None
 
@@ -115,6 +120,10 @@ class Administrator(WithoutUnit):
 
     def has(self, role: str) -> bool:
         return role == Role.AUDIT and self.duty == Duty.AUDIT
+
+    @property
+    def manages_cycles(self) -> bool:
+        return self.duty == Duty.SYSTEM
 
 
 def administrator(user: User) -> Administrator | None:

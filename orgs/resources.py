@@ -124,10 +124,7 @@ class OrganizationResource(TableResource):
     def take(self, dataset) -> list[Line]:
         """All rows at once: superiors may stand anywhere, and the tree is numbered once."""
         rows = importing.rows_of(dataset)
-        try:
-            done = loading.load_rows(rows, by=self.by, within=self.within, records_each=True)
-        except loading.Rejected as rejected:
-            raise importing.Rejected(rejected.errors) from None
+        done = loading.load_rows(rows, by=self.by, within=self.within, records_each=True)
         codes = [row.cells[dataset.headers.index("代码")] for row in rows[1:]]
         return [
             self._line(row.number, done.outcomes.get(code))
@@ -170,7 +167,7 @@ class AccountResource(TableResource):
         units = {unit.code: unit for unit in units}
         errors, good, entries = [], [], []
         for line in lines:
-            found = self._parse(line)
+            found = self.parse(line)
             if not found and line.values["organization"] not in units:
                 found = [self.error(line, "organization", FOREIGN_NEAR)]
             errors += found

@@ -18,7 +18,7 @@ from django_otp.util import random_hex
 from ledger_site.base.workflow import TransitionRefused
 
 from . import accounts, sessions, signing_in
-from .forms import ActivateForm, BindForm, PasswordForm, SignInForm, TokenForm
+from .account_forms import ActivateForm, BindForm, PasswordForm, SignInForm, TokenForm
 
 KEY = "totp_key"  # of a binding that has begun
 FORM = ("GET", "HEAD", "POST")

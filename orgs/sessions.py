@@ -12,10 +12,11 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from django.db.models import F
 from django.dispatch import receiver
+from django.utils import timezone
 
 from .models import Organization, User
 
-MARK, BEGUN, SEEN = "mark", "begun_at", "seen_at"
+MARK, BEGUN, SEEN, UNTIL = "mark", "begun_at", "seen_at", "until"
 NEEDS_SECOND, DRAFT = "needs_second_step", "draft"
 LONGEST = 12 * 3600  # seconds
 SEEN_EVERY = 30  # seconds; not each click writes
@@ -25,6 +26,7 @@ POLLING = "X-Polling"  # the header of what pages ask for by themselves
 ELSEWHERE = "您的账号已在别处登录，或者管理员结束了这次登录，请重新登录。"
 IDLE = "超过 {} 分钟没有操作，请重新登录。"
 TOO_LONG = "登录已超过 12 小时，请重新登录。"
+POST_OVER = "您的代理或任职已到期，请重新登录。"
 
 
 @receiver(user_logged_in)
@@ -43,9 +45,12 @@ def new_mark() -> str:
 
 
 def begun(user) -> dict:
-    """What a session holds that begins now and is the one in force."""
-    now = int(time.time())
-    return {MARK: user.session_mark, BEGUN: now, SEEN: now}
+    """What a session holds that begins now and is the one in force: with the first day on which
+    the user is no longer what they are, as a deputy whose days are numbered."""
+    now, ends = int(time.time()), user.appointments.active().exclude(ended_on=None)
+    first = ends.order_by("ended_on").values_list("ended_on", flat=True).first()
+    until = first and first.isoformat()
+    return {MARK: user.session_mark, BEGUN: now, SEEN: now, UNTIL: until}
 
 
 def end(users: Iterable[int]) -> None:
@@ -64,6 +69,8 @@ def why_over(request) -> str:
         return ELSEWHERE
     if now - session[BEGUN] > LONGEST:
         return TOO_LONG
+    if (until := session.get(UNTIL)) and timezone.localdate().isoformat() >= until:
+        return POST_OVER
     minutes = idle_minutes(user)
     return IDLE.format(minutes) if now - session[SEEN] > minutes * 60 else ""
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Count, Exists, F, OuterRef, Subquery
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -14,9 +14,10 @@ from django.views.decorators.vary import vary_on_headers
 
 from ledger_site.base.paging import Page, page_of
 
-from . import changes
+from . import changes, hanging
+from .change_forms import CHANGE_FORMS, GroundForm, TermForm, UndoForm
 from .choices import ChangeKind, Role
-from .forms import ALL, CHANGE_FORMS, GroundForm, Narrowing, SearchField, TermForm, UndoForm
+from .forms import ALL, Narrowing, SearchField
 from .models import Appointment, Organization, OrgChange
 from .posts import Post
 from .tree import StructureError
@@ -34,10 +35,11 @@ class Search(Narrowing):
 
 
 def _shown(organizations):
+    held = Appointment.objects.active().filter(organization=OuterRef("pk"))
+    people = held.order_by().values("organization").annotate(n=Count("user", distinct=True))
     return organizations.select_related("category", "parent").annotate(
-        has_clerk=Exists(
-            Appointment.objects.active().filter(organization=OuterRef("pk"), is_ledger_clerk=True)
-        )
+        has_clerk=Exists(held.filter(is_ledger_clerk=True)),
+        people_count=Subquery(people.values("n")),
     )
 
 
@@ -51,9 +53,10 @@ def tree(request):
     if post and filters.chosen:
         found = _found(visible, post, filters.chosen)
         page = page_of(_shown(found), request.GET, key="lft")
-        context |= {"found": page.rows, "pages": page.links}
+        context |= {"found": hanging.hung(page.rows, post), "pages": page.links}
     elif post:
         own = _shown(visible).filter(pk=post.organization_id).first()
+        hanging.hung([own], post)
         context |= {"line": _above(visible, own), "own": own} | _children(request, visible, own)
     return render(request, "orgs/tree.html", context)
 
@@ -77,7 +80,7 @@ def _above(visible, organization) -> list[Organization]:
 def _children(request, visible, organization) -> dict:
     children = _shown(visible.filter(parent=organization))
     page: Page = page_of(children, request.GET, key="lft", size=CHILDREN)
-    return {"children": page.rows, "pages": page.links}
+    return {"children": hanging.hung(page.rows, request.post), "pages": page.links}
 
 
 @require_safe
@@ -96,7 +99,7 @@ def branch(request, pk):
 @require_safe
 def organization(request, pk):
     visible = Organization.objects.visible_to(request.post)
-    found = get_object_or_404(_shown(visible), pk=pk)
+    (found,) = hanging.hung([get_object_or_404(_shown(visible), pk=pk)], request.post)
     held = (
         Appointment.objects.active()
         .filter(organization=found)

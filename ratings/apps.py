@@ -6,4 +6,5 @@ class RatingsConfig(AppConfig):
     verbose_name = "分类定级"
 
     def ready(self):
-        from . import jobs, uploads  # noqa: F401 - register the kinds of background work
+        # Each registers what it does in the background, or every day, or tells of organizations.
+        from . import hanging, jobs, reminding, uploads  # noqa: F401

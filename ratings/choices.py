@@ -99,5 +99,6 @@ class Form(TextChoices):
 class Occasion(TextChoices):
     """What a reminder is about."""
 
+    NEAR = "near", "临近截止"
     LATE = "late", "逾期未报"
     MEASURES = "measures", "整改措施逾期"

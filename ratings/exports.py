@@ -322,7 +322,7 @@ def _stored_row(report: Report, values) -> dict[str, Any]:
 # ---------------------------------------------------------------- 附件一
 
 
-def _count(*heads: str, width: float = 8) -> Column:
+def _count(*heads: str, width: float = 7) -> Column:
     return Column(heads, width, number_format=NUMBER)
 
 
@@ -335,19 +335,19 @@ def _figure_columns(heading: str, *, has_result: bool) -> tuple[Column, ...]:
         for grade in Grade.labels
         for column in (
             _count("分类定级情况", grade, "个数"),
-            Column(("分类定级情况", grade, "%"), 8, number_format=TENTHS),
+            Column(("分类定级情况", grade, "%"), 7, number_format=TENTHS),
         )
     )
     plans = ("巩固提高", "较好→好", "一般→较好及以上", "较差→一般及以上")
     return (
         Column(("序号",), 6, number_format=NUMBER),
-        Column((heading,), 36),
+        Column((heading,), 32),
         _count("党支部总数", width=9),
         _count("已定级数", width=9),
         *grades,
-        *(_count("晋位升级目标", plan, width=14) for plan in plans),
+        *(_count("晋位升级目标", plan, width=10) for plan in plans),
         *(_result_columns() if has_result else ()),
-        Column(("备注",), 30, is_left=True),
+        Column(("备注",), 28, is_left=True),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from orgs.forms import CreateForm
+from orgs.change_forms import CreateForm
 
 from . import columns, parsers
 from .checks import EXPLAINED

@@ -3,6 +3,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -58,6 +59,16 @@ class Cycle(models.Model):
     days_per_level = models.PositiveSmallIntegerField(
         "每级提前天数", default=7, help_text="每低一级，上报截止日提前的天数"
     )
+    remind_days = models.PositiveSmallIntegerField(
+        "自动催报提前天数",
+        null=True,
+        blank=True,
+        default=3,
+        validators=(MaxValueValidator(60),),
+        help_text="截止日前几天起由系统催报一次；逾期未报、整改措施逾期的每七天催报一次；"
+        "不填则不自动催报",
+    )
+    token = models.PositiveIntegerField("修改序号", default=0, editable=False)
     opened_on = models.DateField("开始日期", null=True, blank=True)
     # Changes of organizations since then part their rows from those of this cycle.
     opened_at = models.DateTimeField("开始时间", null=True, editable=False)

@@ -1,6 +1,8 @@
 """The life of a cycle: 准备 → 进行中 → 已关闭, and the copy of the tree made at its opening."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
+from typing import Any
 
 from django.db import connection
 from django.db.models import Case, F, JSONField, Q, Sum, Value, When, Window
@@ -62,6 +64,53 @@ def create_cycle(
         sheet.save(force_insert=True)
     trail.record("create_cycle", "新建批次", [_act(cycle, **said)], by=by)
     return cycle
+
+
+# What can still be changed once reports are there; the rest is the measure of their copy.
+CHANGED_LATER = ("title", "remind_days")
+STALE = "批次的设置刚刚由他人修改，请核对现在的内容后再保存"
+
+
+@trail.service("修改批次")
+def edit_cycle(cycle: Cycle, values: Mapping[str, Any], *, by, token: int) -> Cycle:
+    """Change the settings of a cycle: all of them in preparation, `CHANGED_LATER` after that.
+
+    The same again changes nothing. Raises `TransitionRefused` for a stale token, or where year
+    and round are another cycle's.
+    """
+    cycle = Cycle.objects.select_for_update().get(pk=cycle.pk)
+    if cycle.token != token:
+        raise TransitionRefused(STALE)
+    names = [name for name in values if name != "categories"]
+    old = {name: getattr(cycle, name) for name in names}
+    changes = {name: [old[name], values[name]] for name in names if old[name] != values[name]}
+    if "categories" in values:
+        chosen = [
+            sorted(cycle.categories.values_list("pk", flat=True)),
+            sorted(values["categories"]),
+        ]
+        if chosen[0] != chosen[1]:
+            changes["categories"] = chosen
+    if not changes:
+        return cycle
+    if cycle.state != CycleState.PREPARING and not changes.keys() <= set(CHANGED_LATER):
+        raise TransitionRefused(f"批次{cycle.get_state_display()}，只能修改名称和自动催报")
+    for name in names:
+        setattr(cycle, name, values[name])
+    same = Cycle.objects.filter(year=cycle.year, round=cycle.round)
+    if same.exclude(pk=cycle.pk).exists():
+        raise TransitionRefused(f"批次 {cycle.label} 已存在")
+    cycle.token += 1
+    cycle.save()
+    if "categories" in changes:
+        cycle.categories.set(values["categories"])
+    said = {name: [_plain(value) for value in pair] for name, pair in changes.items()}
+    trail.record("edit_cycle", "修改批次", [_act(cycle, **said)], by=by)
+    return cycle
+
+
+def _plain(value):
+    return str(value) if isinstance(value, date | Cycle) else value
 
 
 @trail.service("新建批次")

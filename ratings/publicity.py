@@ -37,7 +37,7 @@ def write_notice(cycle: Cycle, *, title: str, document: str, text: str, by) -> N
 
     By who keeps accounts at the top; the same words again change nothing.
     """
-    if by.organization.parent_id or not by.has(Role.MANAGE):
+    if not by.manages_cycles:
         raise TransitionRefused("只有最高一级的管理人员可以发布通知")
     cycle = Cycle.objects.select_for_update().get(pk=cycle.pk)
     values = {"title": title, "document": document, "text": text}
@@ -61,7 +61,7 @@ def write_notice(cycle: Cycle, *, title: str, document: str, text: str, by) -> N
 @trail.service("添加通知附件")
 def attach(notice: Notice, sent, *, by) -> NoticeFile:
     """Add a file to a notice; what was read before holds, since its words are the same."""
-    if by.organization.parent_id or not by.has(Role.MANAGE):
+    if not by.manages_cycles:
         raise TransitionRefused("只有最高一级的管理人员可以添加附件")
     if notice.files.filter(removed_at=None).count() >= MOST_FILES:
         raise TransitionRefused(f"附件最多{MOST_FILES}个")
@@ -76,7 +76,7 @@ def attach(notice: Notice, sent, *, by) -> NoticeFile:
 @trail.service("撤下通知附件")
 def remove_file(file: NoticeFile, *, by) -> None:
     """Take a file off the notice; it is kept, as everything with history."""
-    if by.organization.parent_id or not by.has(Role.MANAGE):
+    if not by.manages_cycles:
         raise TransitionRefused("只有最高一级的管理人员可以撤下附件")
     there = NoticeFile.objects.filter(pk=file.pk, removed_at=None)
     if not there.update(removed_at=timezone.now()):
@@ -212,7 +212,7 @@ def write(publicity: Publicity, stream, *, by) -> int:
         Column(("定级类别",), 20, choices=tuple(Grade.labels)),
     )
     period = f"{publicity.started_on:%Y年%-m月%-d日}至{publicity.ended_on:%Y年%-m月%-d日}"
-    foot = (f"公示期：{period}", f"意见反映方式：{publicity.contact}")
+    foot = (f"公示期：{period}\n意见反映方式：{publicity.contact}",)
     form = sheets.Form("公示", title_of(publicity), columns, foot)
     rows = publicity.rows.order_by("path").values_list("name", "grade")
     with Book(stream, title_of(publicity), by.unit_name) as book:

@@ -4,7 +4,6 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from orgs.choices import Role
 from orgs.models import Organization
 
 from .choices import OPEN_STATES, STANDING_STATES, CycleState, State
@@ -58,9 +57,10 @@ class CycleQuerySet(QuerySet):
         )
         return self.filter(Exists(part)).order_by("-year", "-round")
 
-    def managed_by(self, post):
-        """Every cycle, prepared ones too, for who keeps accounts (管理) at the top of the tree."""
-        if post is None or post.organization.parent_id or not post.has(Role.MANAGE):
+    def managed_by(self, by):
+        """Every cycle, prepared ones too, for who keeps accounts (管理) at the top of the tree and
+        for 系统管理员."""
+        if by is None or not by.manages_cycles:
             return self.none()
         return self.order_by("-year", "-round")
 
@@ -115,10 +115,13 @@ class ReportQuerySet(QuerySet):
         Neither what a correction order opened again, which was handed in once, nor what lies
         directly below a unit that is 免报.
         """
-        today = today or timezone.localdate()
+        return self.unreported().filter(due_on__lt=today or timezone.localdate())
+
+    def unreported(self):
+        """What is to be handed in by a day (`due_on`) and is not yet; see `overdue`."""
         due = Coalesce("extended_to", F("parent__below_due_on"))
-        late = self.alias(due_on=due).filter(due_on__lt=today, state__in=OPEN_STATES, order=None)
-        return late.exclude(parent__state=State.EXCUSED)
+        found = self.alias(due_on=due).filter(due_on__isnull=False, state__in=OPEN_STATES)
+        return found.filter(order=None).exclude(parent__state=State.EXCUSED)
 
     def blocking(self):
         """Neither accepted nor excused: what keeps their superior from reporting (rule 6)."""

@@ -15,7 +15,6 @@ from django.db.models import Count
 from ledger_site.base import sheets, trail
 from ledger_site.base.sheets import Book, Column, Row
 from ledger_site.base.workflow import TransitionRefused
-from orgs.choices import Role
 
 from . import services, sight, workflow
 from .choices import CycleState, Grade, Opinion, ScorePart, State
@@ -343,7 +342,7 @@ def stop_sheet(cycle: Cycle, *, by, token: int) -> None:
 
 
 def _locked_sheet(cycle: Cycle, by) -> tuple[Cycle, ScoreSheet | None]:
-    if by.organization.parent_id or not by.has(Role.MANAGE):
+    if not by.manages_cycles:
         raise TransitionRefused("只有最高一级的管理人员可以设定评分表")
     cycle = Cycle.objects.select_for_update().get(pk=cycle.pk)
     sheet = ScoreSheet.objects.select_for_update().filter(cycle=cycle).first()

@@ -8,6 +8,7 @@ their figures here. Every figure says what it is based on.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 
 from django.db.models import Count, Value
@@ -110,6 +111,28 @@ def share(count: int, total: int) -> str:
         return "—"
     tenths = (2000 * count + total) // (2 * total)
     return f"{tenths // 10}.{tenths % 10}"
+
+
+def told(total: Figures, before: Figures | None = None, then: str = "") -> str:
+    """How many and of what grade, in a sentence; beside `before`, the same unit's figures of the
+    cycle `then`, the difference of the shares as they are printed."""
+    text = f"应定级 {total.expected} 个，已定级 {total.total} 个"
+    if not total.total:
+        return f"{text}。"
+    grades = total.reviewed.items()
+    listed = (f"{grade.label} {n} 个（{share(n, total.total)}%）" for grade, n in grades)
+    text += f"，其中{'、'.join(listed)}。"
+    if before is None or not before.total:
+        return text
+    moved = [_moved(grade, total, before) for grade in (Grade.GOOD, Grade.POOR)]
+    return f"{text}与{then}相比，{'，'.join(moved)}。"
+
+
+def _moved(grade: Grade, now: Figures, before: Figures) -> str:
+    shares = [Decimal(share(each.reviewed[grade], each.total)) for each in (now, before)]
+    points = shares[0] - shares[1]
+    said = f"{'上升' if points > 0 else '下降'} {abs(points)} 个百分点" if points else "持平"
+    return f"“{grade.label}”的比重由 {shares[1]}% {said}"
 
 
 def summarize(

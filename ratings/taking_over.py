@@ -93,8 +93,8 @@ def attempt(takeover: Takeover, *, by) -> bool:
     return True
 
 
-def may_press(by: Post) -> bool:
-    return by.has(Role.REVIEW) or by.has(Role.MANAGE)
+def may_press(by: Post | None) -> bool:
+    return by is not None and (by.has(Role.REVIEW) or by.has(Role.MANAGE))
 
 
 def attempt_by_hand(takeover: Takeover, *, by: Post) -> None:

@@ -68,5 +68,6 @@ urlpatterns = [
     path("cycles/new/", cycles.new, name="new_cycle"),
     path("cycles/<cycle:cycle>/", cycles.cycle, name="cycle"),
     path("cycles/<cycle:cycle>/score-sheet/", scores.set_sheet, name="set_score_sheet"),
+    path("cycles/<cycle:cycle>/edit/", cycles.edit, name="edit_cycle"),
     path("cycles/<cycle:cycle>/<slug:action>/", cycles.act, name="cycle_act"),
 ]

@@ -6,4 +6,5 @@ class RectificationConfig(AppConfig):
     verbose_name = "整改"
 
     def ready(self):
-        from . import counting, packs, restructuring  # noqa: F401 - register what they tell others
+        # Each registers what it tells others, or does every day.
+        from . import counting, packs, reminding, restructuring  # noqa: F401

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ledger_site.base import sheets
 from ledger_site.base.sheets import Book, Column, Row
+from ratings import pictures
 from ratings.exports import unit_of
 from ratings.models import Report
 from ratings.querysets import STEP
@@ -143,6 +144,28 @@ def lines_by_name(rows, grouping: Grouping) -> list[Line]:
     ]
 
 
+# What a bar shows of a line, 逾期 apart: how it is filled, its label, and its number.
+BARS = (
+    ("poor", P.OVERDUE.label, lambda counts: counts[P.OVERDUE]),
+    ("average", "进行中，未逾期", lambda counts: counts[P.OPEN] - counts[P.OVERDUE]),
+    ("fairly_good", P.CLAIMED.label, lambda counts: counts[P.CLAIMED]),
+    ("good", P.CLOSED.label, lambda counts: counts[P.CLOSED]),
+)
+
+
+def bars(lines: list[Line]) -> list[list[dict]]:
+    """The parts of a bar for each line, all by one scale; the first, 逾期, left of the axis."""
+    counted = [[count(line.counts) for *_, count in BARS] for line in lines]
+    places = pictures.diverging([(first, rest) for first, *rest in counted])
+    return [
+        [
+            {"fill": fill, "label": label, "count": n, "x": x, "width": width}
+            for (fill, label, _), n, (x, width) in zip(BARS, counts, found, strict=True)
+        ]
+        for counts, found in zip(counted, places, strict=True)
+    ]
+
+
 # ---------------------------------------------------------------- late ones
 
 
@@ -168,13 +191,15 @@ def late_below(rows, own: Report, subordinates, today: date) -> dict[str, Late]:
     return found
 
 
+LATE_TEXT = "{name}：{where}有 {count} 条整改措施已过完成日期，请尽快办理并填写进展（{cycle}）。"
+
+
 def late_text(report: Report, late: Late) -> str:
     """What the reminder says."""
     as_of = f"截至{timezone.localtime(late.at):%H:%M}，" if late.at else ""
     where = f"所属 {late.reports} 个党组织" if report.has_subordinates else ""
-    return (
-        f"{report.short_name}：{as_of}{where}有 {late.measures} 条整改措施已过完成日期，"
-        f"请尽快办理并填写进展（{report.cycle}）。"
+    return LATE_TEXT.format(
+        name=report.short_name, where=as_of + where, count=late.measures, cycle=report.cycle
     )
 
 
@@ -187,8 +212,8 @@ def file_name(own: Report) -> str:
 
 
 COLUMNS = (
-    Column(("党组织名称",), 30),
-    Column(("上级党组织",), 28),
+    Column(("党组织名称",), 24),
+    Column(("上级党组织",), 20),
     Column(("序号",), 7, number_format="0"),
     Column(("整改措施",), 60, is_left=True),
     Column(("类别",), 12, choices=tuple(Topic.labels)),
@@ -196,7 +221,7 @@ COLUMNS = (
     Column(("完成日期",), 14),
     Column(("责任人",), 14),
     Column(("联系领导",), 14),
-    Column(("帮扶单位",), 30, is_left=True),
+    Column(("帮扶单位",), 24, is_left=True),
     Column(("状态",), 10),
     Column(("销号日期",), 14),
 )

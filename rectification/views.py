@@ -20,6 +20,7 @@ from ratings.choices import Occasion
 from ratings.filters import unit_choices
 from ratings.models import Reminder, Report
 from ratings.querysets import from_path
+from ratings.views import reminding
 from ratings.views.entered import day_of, text_of, token_of
 from ratings.views.finding import note_list, visible_cycle, visible_report
 from ratings.views.ledger import clean_path, grouped
@@ -38,9 +39,6 @@ from .filters import (
 )
 from .models import Measure, ProgressFile, WeakMark
 from .querysets import due, helped_by, rows_seen
-
-MOST_IN_TEXT = 200  # units in the text to copy
-LAST_REMINDERS = 50  # of the history that is shown
 
 
 @require_safe
@@ -266,7 +264,11 @@ def figures(request, cycle):
         "filters": filters,
         "grouping": grouping,
         "states": Progression.choices,
-        "lines": [_line(line, cycle, start, unit) for line in lines],
+        "lines": [
+            {**_line(line, cycle, start, unit), "bar": parts}
+            for line, parts in zip(lines, board.bars(lines), strict=True)
+        ],
+        "legend": board.bars([board.Line("", total, {})])[0],
         "tiles": _tiles(total, cycle, {"unit": unit.pk} if unit else {}),
         "pages": page.links if page else None,
         "today": today,
@@ -318,15 +320,7 @@ def remind(request, cycle):
     visible = Report.objects.visible_in(cycle, post)
     own = _own(visible, post)
     if request.method == "POST":
-        try:
-            made = services.remind(own, by=post)
-        except TransitionRefused as refusal:
-            messages.error(request, str(refusal))
-        else:
-            if made:
-                messages.success(request, f"已向 {len(made)} 个单位发出催报，显示在其工作台")
-            else:
-                messages.info(request, "没有需要催报的单位，或者今天已经催报过；每个单位一天一次")
+        reminding.press(request, lambda: services.remind(own, by=post))
         return redirect("rectification:remind", cycle)
     subordinates = list(visible.filter(parent=own))
     late = board.late_below(rows_seen(post, own), own, subordinates, today)
@@ -335,12 +329,8 @@ def remind(request, cycle):
     last = dict(reminded.order_by("pk").values_list("report", "on"))
     reminded_today = [pk for pk, on in last.items() if on == today]
     page = page_of(reports.select_related("cycle"), request.GET, key="path", clean=clean_path)
-    texts = [
-        board.late_text(report, late[report.path])
-        for report in reports.select_related("cycle")[:MOST_IN_TEXT]
-    ]
-    if len(late) > MOST_IN_TEXT:
-        texts.append("（其余见名单）")
+    first = reports.select_related("cycle")[: reminding.MOST_IN_TEXT]
+    texts = [board.late_text(report, late[report.path]) for report in first]
     context = {
         "cycle": cycle,
         "own": own,
@@ -354,11 +344,11 @@ def remind(request, cycle):
             for report in page.rows
         ],
         "pages": page.links,
-        "text": "\n".join(texts),
+        "text": reminding.text_to_copy(texts, len(late)),
         "count": len(late),
         "reminded_count": reports.filter(pk__in=reminded_today).count(),
         "may_remind": post.has(Role.REVIEW),
-        "history": reminded.select_related("report")[:LAST_REMINDERS],
+        "history": reminding.history(own, Occasion.MEASURES),
         "counted_at": min((one.at for one in late.values() if one.at), default=None),
     }
     return render(request, "rectification/remind.html", context)

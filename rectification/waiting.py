@@ -42,7 +42,7 @@ class Waiting:
     @property
     def own_text(self) -> str:
         counts = (("退回整改", self.sent_back), ("逾期", self.overdue), ("七天内到期", self.week))
-        return "，".join(f"{label} {count} 条" for label, count in counts if count) + "。"
+        return "，".join(f"{label} {count} 条" for label, count in counts if count)
 
     @property
     def overdue_text(self) -> str:

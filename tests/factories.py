@@ -151,3 +151,13 @@ def hand_up(report, **decided) -> Report:
         fill(report)
     submit(report)
     return accept(report, **decided)
+
+
+def ready_to_submit(count: int) -> list[Post]:
+    """People at so many branches of one committee, each with a row that can be submitted."""
+    committee = OrganizationFactory(code="P", name="中共测试县委员会", kind=Kind.COMMITTEE)
+    units = [OrganizationFactory(parent=committee) for _ in range(count)]
+    cycle = open_cycle()
+    for unit in units:
+        fill(report_of(unit, cycle))
+    return [appoint(unit) for unit in units]

@@ -49,9 +49,12 @@ ROLES = (
     "province",  # three levels up; it has not
     "auditor",  # 审计 in the township
     "audit administrator",  # 审计管理员, of no unit
+    "system administrator",  # 系统管理员, of no unit
 )
 NOBODY = frozenset()
-EVERYONE = frozenset(ROLES) - {"anonymous", "no post", "audit administrator"}
+# Who has the cycles; at the top of the tree nobody here keeps accounts.
+SYSTEM = frozenset({"system administrator"})
+EVERYONE = frozenset(ROLES) - {"anonymous", "no post", "audit administrator"} - SYSTEM
 SIGNED_IN = frozenset(ROLES) - {"anonymous"}
 AUDITOR = frozenset({"auditor", "audit administrator"})
 # Who sees the branch's row: itself, its superior, and the county, to which the township reported.
@@ -190,6 +193,7 @@ def world(line, settings, tmp_path):
     line.users = {role: post.user for role, post in posts.items()} | {
         "no post": UserFactory(),
         "audit administrator": UserFactory(duty=Duty.AUDIT, is_staff=True),
+        "system administrator": UserFactory(duty=Duty.SYSTEM, is_staff=True),
     }
     return line
 
@@ -233,9 +237,10 @@ def addresses():
         ("ratings:own_summary", (LABEL,), "GET", EVERYONE),
         ("ratings:ledger", (LABEL,), "GET", EVERYONE),
         ("ratings:cycles", (), "GET", SIGNED_IN),
-        ("ratings:new_cycle", (), "GET POST", NOBODY),
-        ("ratings:cycle", (LABEL,), "GET", EVERYONE),
-        ("ratings:cycle_act", (LABEL, "close"), "GET POST", NOBODY),
+        ("ratings:new_cycle", (), "GET POST", SYSTEM),
+        ("ratings:cycle", (LABEL,), "GET", EVERYONE | SYSTEM),
+        ("ratings:edit_cycle", (LABEL,), "GET POST", SYSTEM),
+        ("ratings:cycle_act", (LABEL, "close"), "GET POST", SYSTEM),
         ("ratings:uploads", (LABEL,), "GET POST", EVERYONE),
         ("ratings:template", (LABEL,), "GET", EVERYONE),
         ("ratings:upload", ("upload",), "GET", frozenset({"township"})),

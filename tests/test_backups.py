@@ -47,6 +47,19 @@ def done(environment, *command):
     return found.stdout
 
 
+def python(environment, text):
+    """Run a few lines in a process of their own."""
+    found = subprocess.run(
+        [sys.executable, "-c", text],
+        cwd=settings.BASE_DIR,
+        env=environment | {"DJANGO_SETTINGS_MODULE": "ledger_site.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, django_db_setup, django_db_blocker):
     """A province that was played through, with an attachment, its backup, and its figures."""
@@ -85,14 +98,28 @@ def test_what_is_brought_back_is_what_was_saved(saved, empty, tmp_path):
     assert json.loads(done(empty, "verify", "--json"))["outcome"] == "sound"
 
 
-def test_nothing_is_replaced_unless_it_is_said(saved):
+LATER = """
+import django; django.setup()
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("CREATE TABLE later (report bigint REFERENCES ratings_report (id))")
+    if connection.vendor == "postgresql":
+        cursor.execute("CREATE FUNCTION later() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+"""
+
+
+def test_nothing_is_replaced_unless_it_is_said_and_then_all_is(saved):
+    """Also what a later version has added: whoever goes back must be able to upgrade again."""
     file, *_, environment = saved
+    python(environment, LATER)
 
     refused = run(environment, "restore", file)
 
     assert refused.returncode == 1
     assert "数据库里已有数据" in refused.stderr
     assert "Traceback" not in refused.stderr
+    done(environment, "restore", file, "--replace")
+    python(environment, LATER)  # there is none
     done(environment, "restore", file, "--replace")
 
 
@@ -122,23 +149,14 @@ def test_a_trail_that_is_sealed_and_guarded_is_replaced_and_guarded_again(saved,
     """The triggers refuse whoever deletes events; bringing back a backup is no such thing."""
     *_, environment = saved
     file = tmp_path / "sealed.tar"
-    code = {**environment, "DJANGO_SETTINGS_MODULE": "ledger_site.settings"}
-
-    def python(text):
-        words = [sys.executable, "-c", text]
-        found = subprocess.run(
-            words, cwd=settings.BASE_DIR, env=code, capture_output=True, text=True, check=False
-        )
-        assert found.returncode == 0, found.stderr
-
-    python(SEAL)
+    python(environment, SEAL)
     done(environment, "backup", file)
     done(environment, "verify")  # later than the backup: an event and soon a seal
-    python(SEAL)
+    python(environment, SEAL)
 
     done(environment, "restore", file, "--replace")
 
-    python(GUARDED)
+    python(environment, GUARDED)
     assert json.loads(done(environment, "verify", "--json"))["outcome"] == "sound"
 
 

@@ -1,6 +1,11 @@
-"""The demo holds what its visitors are told they can see; every case is looked up, none assumed."""
+"""The demo holds what its visitors are told they can see; every case is looked up, none assumed.
+
+Its rows are also what each kind of workbook is printed of here.
+"""
 
 import csv
+import io
+from math import ceil
 
 import pytest
 from django.conf import settings
@@ -9,16 +14,20 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from openpyxl import load_workbook
 
+from audits import summary, trail
+from audits.models import SpotCheck
 from ledger_site import demo
 from ledger_site.base.models import AuditEvent
 from orgs import tree
 from orgs.choices import Role
 from orgs.models import Organization, User
 from orgs.posts import posts_of
-from ratings import movement, workflow
+from ratings import exports, movement, publicity, scoring, workflow
 from ratings.choices import CycleState, Grade, Origin, State
 from ratings.columns import FIELDS
+from ratings.exports import Form
 from ratings.models import (
     Cycle,
     LedgerEntry,
@@ -30,7 +39,7 @@ from ratings.models import (
 )
 from ratings.summary import Basis, summarize
 from ratings.verification import verify
-from rectification import following
+from rectification import board, following, weak
 from rectification.choices import Progression
 from rectification.models import HelpingUnit, Measure, ProgressFile, WeakMark
 
@@ -307,3 +316,106 @@ def test_two_villages_merged_since_the_cycle_before_are_rated_anew():
     figures = movement.of(report("43"))
     assert (figures.compared, figures.count("merged")) == (10, 1)
     assert all(figures.count(kind) for kind in ("risen", "kept", "fallen", "missed"))
+
+
+# ---------------------------------------------------------------- workbooks, as they are printed
+
+# By paper and orientation: the width that comes out as it is on the screen, on A3 at 8 points.
+FITS = {(9, "portrait"): 100, (9, "landscape"): 145, (8, "landscape"): 260}
+
+
+def post(username):
+    return posts_of(User.objects.get(username=username))[0]
+
+
+def annex(form):
+    return lambda stream: exports.write(form, report("43", "2011-1"), post("sheng"), stream)
+
+
+def scores(stream):
+    return scoring.write(report("431127107"), stream, by=post("xiang"))
+
+
+def public(stream):
+    """The demo has none: made public first, with much to say of where to object."""
+    by, contact = post("xian"), "县委组织部组织科，" * 12
+    made = publicity.publish(
+        report("431127"), started_on=timezone.localdate(), days=5, contact=contact, by=by
+    )
+    return publicity.write(made, stream, by=by)
+
+
+def of_county(write, rows_of):
+    """A list of the county's."""
+
+    def made(stream):
+        own, by = report("431127"), post("xian")
+        return write(own, rows_of(by, own), by, stream)
+
+    return made
+
+
+WORKBOOKS = {
+    "附件一": annex(Form.ANNEX1),
+    "附件一（逐个）": annex(Form.ANNEX1_LIST),
+    "附件二": annex(Form.ANNEX2),
+    "附件三": annex(Form.ANNEX3),
+    "导入模板": lambda stream: exports.write_template(report("431127107"), post("xiang"), stream),
+    "公示": public,
+    "评分情况": scores,
+    "整改措施": of_county(board.write, Measure.objects.seen_by),
+    "软弱涣散": of_county(
+        weak.write, lambda by, own: weak.rows_of(Report.objects.visible_to(by), own)
+    ),
+    "抽查结果": lambda stream: summary.write(SpotCheck.objects.first(), post("xian"), stream),
+    "操作留痕": lambda stream: trail.write(
+        AuditEvent.objects.all(), stream, post("shenji"), lambda *_: None
+    ),
+}
+
+
+def test_no_workbook_is_left_out_here():
+    writers = {
+        path.relative_to(settings.BASE_DIR).with_suffix("").as_posix().replace("/", ".")
+        for app in ("ledger_site", "orgs", "ratings", "rectification", "audits")
+        for path in (settings.BASE_DIR / app).rglob("*.py")
+        if " with Book(" in path.read_text(encoding="utf-8")
+    }
+
+    used = (exports, publicity, scoring, board, weak, summary, trail)
+    assert writers == {module.__name__ for module in used}
+
+
+@pytest.mark.parametrize("name", WORKBOOKS)
+def test_a_workbook_prints_whole(name):
+    stream = io.BytesIO()
+
+    assert WORKBOOKS[name](stream)
+
+    for sheet in load_workbook(stream):
+        widths = [dimension.width for dimension in sheet.column_dimensions.values()]
+        setup, last = sheet.page_setup, int(sheet.print_title_rows.removeprefix("$2:$"))
+        assert (setup.fitToWidth, setup.fitToHeight) == (1, 0)
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        assert sheet.oddFooter.center.text == "第 &P 页 共 &N 页"
+        assert all(any(cell.font.name == "黑体" for cell in sheet[n]) for n in (2, last))
+        assert sheet.freeze_panes == f"A{last + 1}"
+        assert sum(widths) <= FITS[setup.paperSize, setup.orientation]
+        assert list(_cut(sheet, widths)) == []
+
+
+def _cut(sheet, widths):
+    """Cells whose text takes more lines, reckoned roughly, than their rows are high."""
+    across = {area.coord.split(":")[0]: area for area in sheet.merged_cells.ranges}
+    for cell in (cell for row in sheet.iter_rows() for cell in row if cell.value):
+        area = across.get(cell.coordinate)
+        columns = range(area.min_col, area.max_col + 1) if area else [cell.column]
+        rows = range(area.min_row, area.max_row + 1) if area else [cell.row]
+        width = sum(widths[column - 1] for column in columns) * 10.5 / cell.font.size
+        lines = sum(
+            ceil(sum(1 + (sign > "\u2000") for sign in line) / width) or 1
+            for line in str(cell.value).split("\n")
+        )
+        height = sum(sheet.row_dimensions[row].height for row in rows)
+        if lines * cell.font.size * 1.2 > height:
+            yield f"{sheet.title}!{cell.coordinate}", lines, height

@@ -2,16 +2,24 @@
 rehearsed by script/rehearse, which brings up these very files."""
 
 import configparser
+import json
+import logging
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
+import sys
+from datetime import time
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command, get_commands
 from django.db.backends.postgresql.base import DatabaseWrapper
+from gunicorn.config import Config
 
-from ledger_site import env
+from ledger_site import env, upkeep
+from ledger_site.base.numbers import NONE, request_number
 
 DEPLOY = settings.BASE_DIR / "deploy"
 SMALL = settings.BASE_DIR / "tests/data/lanshan_small"
@@ -49,14 +57,71 @@ def test_unit_starts_something_that_there_is(name):
     service = unit(name)["Service"]
     program, *arguments = shlex.split(service["ExecStart"])
 
-    folder = service["WorkingDirectory"]
-    if "manage.py" in arguments:
+    folder = service.get("WorkingDirectory")
+    if folder is None:  # of Debian
+        assert program == "/usr/bin/rsync"
+    elif "manage.py" in arguments:
         assert program == f"{folder}/.venv/bin/python"
         assert arguments[arguments.index("manage.py") + 1] in get_commands()
     else:
         assert program == f"{folder}/.venv/bin/gunicorn"
         assert (settings.BASE_DIR / arguments[arguments.index("--config") + 1]).exists()
     assert all(folder in text("ledger.env") for folder in service["ReadWritePaths"].split())
+
+
+def test_the_timer_starts_its_service_after_the_backup_and_sends_what_there_is():
+    """The other machine is given whole backups and their digests, nothing half written."""
+    timer, service = (
+        unit("ledger-offsite.timer")["Timer"],
+        unit("ledger-offsite.service")["Service"],
+    )
+    at = time.fromisoformat(timer["OnCalendar"].split()[-1])
+    said = dict(re.findall(r"^(\w+)=(.*)$", text("ledger.env"), re.MULTILINE))
+    *rules, source, _ = shlex.split(service["ExecStart"])
+
+    assert at > upkeep.routines.KINDS["backup"].at
+    assert source == f"{said['BACKUP_DIR']}/"
+    assert [rule for rule in rules if rule.startswith(("--include", "--exclude", "--delete"))] == [
+        "--include=*.tar",
+        "--include=*.tar.sha256",
+        "--exclude=*",
+    ]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path):
+    """The programs are named that are here: it also looks whether they are there."""
+    for file in (DEPLOY / "systemd").iterdir():
+        told = file.read_text(encoding="utf-8")
+        told = re.sub(r"^(Exec\w+=)\S+", rf"\1{sys.executable}", told, flags=re.MULTILINE)
+        (tmp_path / file.name.replace("@.", "@1.")).write_text(told, encoding="utf-8")
+
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.iterdir())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_gunicorn_speaks_in_the_lines_of_the_application(capfd):
+    config = runpy.run_path(str(DEPLOY / "gunicorn.conf.py"))
+    before = logging.root.handlers[:]
+    try:
+        logger = config["logger_class"](Config())
+        request_number.set("2B3C4D5E")
+        logger.error("Worker (pid:%s) was sent %s!", 12, "SIGKILL")
+    finally:
+        logging.root.handlers[:] = before
+        request_number.set(NONE)
+
+    (line,) = capfd.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert (said["request"], said["level"]) == ("2B3C4D5E", "ERROR")
+    assert said["message"] == "Worker (pid:12) was sent SIGKILL!"
+    assert not logger.access_log_enabled
 
 
 def test_gunicorn_waits_no_shorter_than_nginx():

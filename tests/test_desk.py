@@ -1,6 +1,6 @@
 """工作台: what waits for whom and until when; the choice of a post."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.db import connection
@@ -77,7 +77,7 @@ def test_a_row_without_errors_can_be_handed_in_and_the_desk_says_who_reviews_it(
 
     assert task.title == "2012年度可以上报了"
     assert task.text == f"上报后由{line.units['township'].short_name}审核。"
-    assert task.url == reverse("ratings:mine", args=[line.cycle])
+    assert task.url == reverse("ratings:hand_in", args=[line.of("branch").pk])
 
 
 def test_what_was_handed_in_waits_for_the_superior_and_asks_nothing(client, line):
@@ -123,8 +123,15 @@ def test_a_correction_names_its_order_and_is_never_late(client, line):
 
     (task,) = page.context["tasks"]
     assert task.title.startswith("2012年度需要更正（更正1号")
+    assert page.context["sentence"].endswith("重新上报，请尽快办理。")
     assert "逾期" not in page.context["sentence"]
     assert "已逾期" not in page.content.decode()
+    assert "下级改好、审核后重新上报" in desk(client, line.township).context["sentence"]
+    submit(line.of("branch"))
+    accept(line.of("branch"))
+    ready = desk(client, line.township).context["first"]
+    assert "下级已改好，请核对后重新上报" in ready.title
+    assert ready.url == reverse("ratings:hand_in", args=[line.of("township").pk])
 
 
 def test_a_reviewer_is_told_how_many_wait_and_who_is_late(client, line):
@@ -137,7 +144,7 @@ def test_a_reviewer_is_told_how_many_wait_and_who_is_late(client, line):
     queue = reverse("ratings:queue", args=[line.cycle])
     assert [(task.title, task.url) for task in page.context["tasks"]] == [
         ("2012年度有 1 份下级材料等您审核", f"{queue}?state=submitted"),
-        ("2012年度有 1 个下级逾期未报", f"{queue}?state=overdue"),
+        ("2012年度有 1 个下级逾期未报", f"{queue}?state=overdue#late"),
         ("2012年度等下级审核完才能上报", reverse("ratings:mine", args=[line.cycle])),
     ]
     late, waiting = page.context["tasks"][1:]
@@ -189,13 +196,83 @@ def test_each_role_gets_its_own_work_alone(client, line, role, expected):
     assert titles(page) == expected
 
 
-@pytest.mark.parametrize("role", [Role.READ, Role.MANAGE])
-def test_whoever_neither_fills_nor_reviews_is_told_so(client, line, role):
-    page = desk(client, appoint(line.units["branch"], role))
+BELOW = "直接下级应报 2 个，已审核 0 个，还差 2 个，下级上报截止12月31日24:00"
+ONLY_READING = "您的角色是查阅，没有需要您填报或审核的事项。2012年度："
 
-    assert page.context["sentence"] == (
-        f"您在本单位的角色是{role.label}，没有需要您填报或审核的事项。"
-    )
+
+@pytest.mark.parametrize(
+    ("unit", "role", "sentence", "page"),
+    [
+        ("branch", Role.FILL, "请填报2012年度本级台账，截止12月31日24:00，还有 30 天。", "fill"),
+        (
+            "township",
+            Role.REVIEW,
+            "2012年度有 1 份下级材料等您审核，截止12月31日24:00，还有 30 天。",
+            "queue",
+        ),
+        (
+            "township",
+            Role.FILL,
+            "2012年度等下级审核完才能上报，截止12月31日24:00，还有 30 天。",
+            "mine",
+        ),
+        (
+            "province",
+            Role.FILL,
+            "2012年度等下级审核完才能上报，下级上报截止12月31日24:00。",
+            "mine",
+        ),
+        ("township", Role.READ, f"{ONLY_READING}{BELOW}。", "queue"),
+        (
+            "branch",
+            Role.READ,
+            f"{ONLY_READING}本级填报中，截止12月31日24:00，还有 30 天。",
+            "mine",
+        ),
+        (
+            "township",
+            Role.MANAGE,
+            "本级和直接下级有 3 个单位没有台账专人，请尽快办理任职。",
+            "tree",
+        ),
+    ],
+)
+def test_the_first_sentence_says_what_to_do_and_until_when_with_one_press_to_it(
+    client, line, monkeypatch, unit, role, sentence, page
+):
+    day = date(timezone.localdate().year, 12, 31)
+    Report.objects.update(below_due_on=day)
+    monkeypatch.setattr(timezone, "localdate", lambda *_: day - timedelta(days=30))
+    fill(line.of("sibling"))
+    submit(line.of("sibling"))
+
+    answer = desk(client, appoint(line.units[unit], role))
+
+    addresses = {
+        "fill": reverse("ratings:fill", args=[line.of(unit).pk]),
+        "queue": reverse("ratings:queue", args=[line.cycle]),
+        "mine": reverse("ratings:mine", args=[line.cycle]),
+        "tree": reverse("orgs:tree"),
+    }
+    assert answer.context["sentence"] == sentence
+    first = answer.content.decode().partition("desk__sentence")[2]
+    assert first[: first.index("</section>")].count("href=") == 1
+    assert answer.context["first"].url.partition("?")[0] == addresses[page]
+    assert client.get(answer.context["first"].url, follow=True).status_code == 200
+
+
+def test_who_is_not_done_is_named_by_state(client, line):
+    fill(line.of("branch"))
+    submit(line.of("branch"))
+
+    (work,) = desk(client, line.township).context["works"]
+
+    names_of = {unit: line.units[unit].short_name for unit in ("branch", "sibling")}
+    assert work.undone == [
+        {"label": "未报", "count": 1, "names": names_of["sibling"]},
+        {"label": "待审核", "count": 1, "names": names_of["branch"]},
+    ]
+    assert work.below_text.startswith("直接下级应报 2 个，已审核 0 个，还差 2 个")
 
 
 def test_the_root_waits_for_a_second_person(client, line):
@@ -239,7 +316,7 @@ def test_below_an_excused_unit_there_is_nothing_to_do(client, line, who):
 def test_a_closed_cycle_asks_for_nothing(client, line):
     Cycle.objects.update(state="closed")
 
-    page = desk(client, line.branch)
+    page = desk(client, appoint(line.units["branch"], Role.FILL, Role.REVIEW))
 
     assert (page.context["tasks"], page.context["works"]) == ([], [])
     assert page.context["sentence"] == "目前没有进行中的批次，没有需要您办理的事项。"
@@ -248,6 +325,7 @@ def test_a_closed_cycle_asks_for_nothing(client, line):
 def test_names_beyond_the_first_are_counted():
     assert names(["甲", "乙"]) == "甲、乙"
     assert names(["村"] * (NAMED + 1)) == "、".join(["村"] * NAMED) + f"等 {NAMED + 1} 个"
+    assert names(["甲"], 12) == "甲等 12 个"
 
 
 # ---------------------------------------------------------------- reminders
@@ -335,15 +413,16 @@ def test_an_administrator_sees_which_units_lack_people(client, line):
     post = appoint(line.units["township"], Role.MANAGE)
     Appointment.objects.filter(organization=line.units["branch"]).update(is_ledger_clerk=True)
 
-    upkeep = desk(client, post).context["upkeep"]
+    page = desk(client, post)
 
-    assert [lack["names"] for lack in upkeep["lacking"]] == [
-        [line.units["township"].short_name, line.units["sibling"].short_name],
-        [],
-    ]
-    for lack in upkeep["lacking"]:
-        found = client.get(lack["url"]).context["found"]
-        assert [node.short_name for node in found] == lack["names"]
+    (task,) = page.context["upkeep"]["tasks"]
+    lacking = [line.units[unit].short_name for unit in ("township", "sibling")]
+    assert (task.title, task.text) == (
+        "本级和直接下级有 2 个单位没有台账专人",
+        "、".join(lacking),
+    )
+    assert page.context["sentence"].startswith(task.title)
+    assert [node.short_name for node in client.get(task.url).context["found"]] == lacking
 
 
 def test_a_prepared_cycle_waits_for_the_administrator_at_the_top_alone(client, line):
@@ -352,8 +431,8 @@ def test_a_prepared_cycle_waits_for_the_administrator_at_the_top_alone(client, l
     top = desk(client, appoint(line.units["province"], Role.MANAGE))
     below = desk(client, appoint(line.units["county"], Role.MANAGE))
 
-    assert [cycle.title for cycle in top.context["upkeep"]["prepared"]] == ["2013年度"]
-    assert below.context["upkeep"]["prepared"] == []
+    assert top.context["sentence"] == "批次“2013年度”正在准备，请核对后开始。"
+    assert below.context["sentence"].startswith("本级和直接下级有 2 个单位没有台账专人")
     assert "2013年度" not in below.content.decode()
 
 

@@ -13,6 +13,8 @@ from ratings.choices import State
 from ratings.columns import FIELDS
 from ratings.workflow import TRANSITIONS
 
+from .browser.way import documented
+
 pytestmark = pytest.mark.once
 
 
@@ -174,3 +176,10 @@ def test_pictures_are_small():
 
     assert len(pictures) >= 4
     assert all(picture.stat().st_size < 200_000 for picture in pictures)
+
+
+def test_every_way_of_the_page_is_walked_and_counted_by_a_browser_test():
+    tests = (settings.BASE_DIR / "tests/browser").glob("test_*.py")
+    walked = re.findall(r'is_as_documented\(\s*"([^"]+)"', "".join(map(text, tests)))
+
+    assert set(walked) == set(documented())

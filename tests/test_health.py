@@ -11,6 +11,7 @@ from ledger_site.jobs import routines
 from ledger_site.jobs.models import Routine
 
 pytestmark = pytest.mark.django_db
+PAGES = ("/healthz", "/readyz", "/metrics", "/login/")
 
 
 def test_a_process_that_lives_says_so_to_everybody(client, django_assert_num_queries):
@@ -31,6 +32,14 @@ def test_monitoring_is_not_sent_to_https(client, settings, page):
     settings.SECURE_SSL_REDIRECT = True
 
     assert client.get(page, REMOTE_ADDR="::1").status_code == 200
+
+
+def test_monitoring_asks_a_node_by_its_own_address(client, settings):
+    settings.ALLOWED_HOSTS = ["ledger.example.gov.cn"]
+
+    asked = {page: client.get(page, HTTP_HOST="10.1.0.11:8001").status_code for page in PAGES}
+
+    assert asked == {"/healthz": 200, "/readyz": 200, "/metrics": 200, "/login/": 400}
 
 
 def test_what_waits_for_people_does_not_stop_the_node(client, settings, tmp_path):

@@ -6,13 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+
+from tests.serving import free_port, waited_for
 
 pytestmark = pytest.mark.once
 
@@ -26,9 +27,7 @@ def pins(file):
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
@@ -109,14 +108,6 @@ def workers_of(group):
         for pid in members(group)
         if "worker\0--with-parent" in readable(Path("/proc", pid, "cmdline"))
     ]
-
-
-def waited_for(said, seconds=20):
-    """What `said` gives as soon as it is something; its last answer where it never is."""
-    deadline = time.monotonic() + seconds
-    while not (found := said()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")

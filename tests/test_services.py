@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
@@ -21,16 +22,26 @@ from ledger_site.base.models import AuditEvent
 from ledger_site.base.trail import REFUSALS, WithoutUnit
 from ledger_site.jobs import services as jobs
 from ledger_site.jobs.models import Job
-from orgs import accounts, changes, tree
+from orgs import account_loading, accounts, changes, tree
 from orgs import services as upkeep
 from orgs.accounts import Entry
 from orgs.choices import Duty, Role
 from orgs.models import Category, User
 from orgs.tree import Line
-from ratings import opening, publicity, scoring, services, taking_over, uploads, workflow
+from ratings import (
+    opening,
+    publicity,
+    reminding,
+    scoring,
+    services,
+    taking_over,
+    uploads,
+    workflow,
+)
 from ratings.choices import CycleState, Occasion, ScorePart, UploadState
 from ratings.models import Cycle, Report, Takeover, Upload
 from rectification import following
+from rectification import reminding as measure_reminding
 from rectification import services as weak
 from rectification import workflow as measures
 from rectification.models import Measure
@@ -157,6 +168,18 @@ def final(line):
 
 def prepared(line):
     line.next = opening.create_cycle(2013, by=line.province)
+
+
+def edited(line, token):
+    return opening.edit_cycle(line.cycle, {"title": "新名"}, by=line.province, token=token)
+
+
+def people(line, unit):
+    """Load a table of one person; nobody looks at the code."""
+    file = settings.JOBS_DIR.with_suffix(".csv")
+    file.write_text(f"账号,姓名,党组织代码,角色\nlisi,李四,{unit},填报\n", encoding="utf-8")
+    with file.with_suffix(".codes").open("w", encoding="utf-8") as out:
+        account_loading.load(file, out, by=BY)
 
 
 def clerked(line):
@@ -346,6 +369,12 @@ CASES = {
         lambda x: accounts.open_accounts(
             [Entry(x.branch.user.username, "别人", x.units["branch"], [Role.FILL])], by=x.township
         ),
+    ),
+    account_loading.load: (
+        None,
+        lambda x: people(x, "B1"),
+        ["appoint", "import"],
+        lambda x: people(x, "没有"),
     ),
     accounts.activate: (
         coded,
@@ -623,6 +652,12 @@ CASES = {
         ["create_cycle", "open_cycle"],
         lambda x: opening.create_and_open(2012, 1, previous=None, by=x.province),
     ),
+    opening.edit_cycle: (
+        None,
+        lambda x: edited(x, token=0),
+        ["edit_cycle"],
+        lambda x: edited(x, token=1),
+    ),
     opening.open_cycle: (
         prepared,
         lambda x: opening.open_cycle(x.next, by=x.province),
@@ -740,6 +775,20 @@ CASES = {
         lambda x: services.remind([x.of("branch"), x.of("sibling")], by=x.township),
         ["remind", "remind"],
         lambda x: services.remind([x.of("branch")], by=appoint(x.units["township"], Role.FILL)),
+    ),
+    reminding.remind_in: (
+        lambda x: Report.objects.filter(pk=x.of("township").pk).update(
+            below_due_on=TODAY() - timedelta(days=1)
+        ),
+        lambda x: reminding.remind_in(x.cycle),
+        ["remind"],
+        None,  # nobody asks for it
+    ),
+    measure_reminding.remind_in: (
+        overdue,
+        lambda x: measure_reminding.remind_in(x.cycle),
+        ["remind"],
+        None,
     ),
     services.leave_reminders: (
         None,

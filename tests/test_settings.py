@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError, connection
 from django.http import Http404
 from django.template import loader
 from django.test import Client
@@ -54,6 +54,7 @@ urlpatterns = [
     path("refused/", raising(PermissionDenied("只有上级可以审核"))),
     path("foreign/", raising(Http404("No Report matches the given query."))),
     path("away/", raising(OperationalError("could not connect to server: a secret"))),
+    path("vague/", raising(DatabaseError("error with status PGRES_TUPLES_OK"))),
     path("large/", raising(RequestDataTooBig("Request body exceeded"))),
 ]
 handler400 = "ledger_site.errors.bad_request"
@@ -215,13 +216,30 @@ def test_page_asks_for_another_try_when_the_database_goes_away(client, monkeypat
     """Also where the database is asked first by a middleware, for session and user."""
     client.raise_request_exception = False
     client.cookies["sessionid"] = "a-key-of-a-session"
-    monkeypatch.setattr(SessionStore, "load", raising(OperationalError("a secret")))
+    asked = []
+
+    def load(session):
+        asked.append(session)
+        raise OperationalError("a secret")
+
+    monkeypatch.setattr(SessionStore, "load", load)
 
     response = client.get("/")
 
-    assert response.status_code == 503
+    assert (response.status_code, len(asked)) == (503, 1)
     assert response["Retry-After"] == "5"
     assert response["X-Request-ID"] in response.content.decode()
+
+
+@own_urls
+@pytest.mark.parametrize(("is_usable", "status_code"), [(True, 500), (False, 503)])
+def test_an_error_that_says_nothing_is_told_by_the_connection(
+    db, client, monkeypatch, is_usable, status_code
+):
+    client.raise_request_exception = False
+    monkeypatch.setattr(connection, "is_usable", lambda: is_usable)
+
+    assert client.get("/vague/").status_code == status_code
 
 
 def test_unknown_host_gets_the_chinese_page(client):

@@ -22,6 +22,7 @@ ALLOWED = {
     *("Excel", "Word", "WPS", "PDF", "CSV", "XLSX", "xlsx", "xls", "zip", "MB", "KB"),
     *("Tab", "Shift", "Alt", "Ctrl", "Esc"),
     *("SHA", "UTF", "GB", "IE", "Edge", "Chrome", "Cookie", "IP"),
+    *("Alt", "Ctrl", "Esc", "Shift", "Tab"),
 }
 ELSEWHERE = {"/text-size/", "/logout/", "/admin/logout/"}  # on every page
 UNREAD = ("script", "style", "code", "kbd", "bdi", "textarea")

@@ -105,16 +105,28 @@ def analyzed(*models, rows: int) -> None:
                 cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")
 
 
-def insert_select(model, columns, rows) -> int:
+def insert_select(model, columns, rows, *, skips_conflicts: bool = False) -> int:
     """INSERT INTO model (…) SELECT … FROM rows: `columns` maps field names to expressions over
-    the queryset `rows`. No row passes through Python; returns how many were inserted."""
+    the queryset `rows`. No row passes through Python; returns how many were inserted.
+
+    `skips_conflicts`: rows that are there already by a rule of uniqueness are left out.
+    """
     quote = connection.ops.quote_name
     names = ", ".join(quote(model._meta.get_field(name).column) for name in columns)
     selected = rows.values_list(*(value for value in columns.values()))
     sql, params = selected.query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {quote(model._meta.db_table)} ({names}) {sql}", params)
+        end = " ON CONFLICT DO NOTHING" if skips_conflicts else ""
+        cursor.execute(f"INSERT INTO {quote(model._meta.db_table)} ({names}) {sql}{end}", params)
         return cursor.rowcount
+
+
+def selected(select: str, size: int) -> Iterator[list[tuple]]:
+    """The rows of a query in pieces of a size: while one is written PostgreSQL reads no other."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(select)
+        while rows := cursor.fetchmany(size):
+            yield rows
 
 
 _ESCAPED = re.compile(r"[\\\t\n\r]")
@@ -158,7 +170,8 @@ def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence]) -> i
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             lines = _Lines(rows)
-            cursor.copy_expert(f"COPY {quote(table)} ({names}) FROM STDIN", lines)
+            with connection.wrap_database_errors:  # which Django does for its own methods alone
+                cursor.copy_expert(f"COPY {quote(table)} ({names}) FROM STDIN", lines)
             return lines.count
         places, count = ", ".join(["%s"] * len(columns)), 0
         insert = f"INSERT INTO {quote(table)} ({names}) VALUES ({places})"  # noqa: S608 - own names

@@ -27,6 +27,7 @@ from tablib import Dataset
 
 from .readers.table import has_content, letter
 from .reading import Limits, Row, Unreadable, read
+from .workflow import Refusal
 
 LARGEST_FILE = 2 << 20  # bytes
 MOST_ROWS = 5000
@@ -74,11 +75,12 @@ class Line:
         return RowResult.IMPORT_TYPE_UPDATE if self.changes else RowResult.IMPORT_TYPE_SKIP
 
 
-class Rejected(Exception):
+class Rejected(Refusal):
     """Nothing was stored; `errors` are Chinese sentences with row, heading, value and remedy."""
 
     def __init__(self, errors: list[str]):
-        super().__init__("\n".join(errors))
+        more = f"（共 {len(errors)} 处）" if len(errors) > 1 else ""
+        super().__init__(f"{errors[0]}{more}")
         self.errors = errors
 
 
@@ -139,13 +141,17 @@ class Table(Format):
         cells = [row[:width] + [""] * (width - len(row)) for row in cells]
         dataset = Dataset(*map(tuple, cells[1:]), headers=cells[0])
         dataset.numbers = [row.number for row in rows[1:]]
-        dataset.faults = [
-            f"{letter(column)}{row.number} 单元格：{fault}"
-            for row in rows
-            for column, cell in enumerate(row.cells)
-            if (fault := getattr(cell, "fault", ""))
-        ]
+        dataset.faults = [fault for row in rows for fault in faults_of(row)]
         return dataset
+
+
+def faults_of(row: Row) -> list[str]:
+    """What is said of cells whose value can't be used."""
+    return [
+        f"{letter(column)}{row.number} 单元格：{fault}"
+        for column, cell in enumerate(row.cells)
+        if (fault := getattr(cell, "fault", ""))
+    ]
 
 
 def rows_of(dataset: Dataset) -> list[Row]:
@@ -199,7 +205,7 @@ class TableResource(Resource):
         for number, row in zip(dataset.numbers, dataset, strict=True):
             line = Line(number, dict(zip(heads, row, strict=True)))
             lines.append(line)
-            found = self._parse(line)
+            found = self.parse(line)
             if not found:
                 try:
                     self.keep(line)
@@ -210,7 +216,7 @@ class TableResource(Resource):
             raise Rejected(errors)
         return lines
 
-    def _check_head(self, headers) -> None:
+    def check_head(self, headers) -> None:
         known = [column.heading for column in self.columns]
         missing = [c.heading for c in self.columns if c.is_required and c.heading not in headers]
         unknown = [heading for heading in headers if heading not in known]
@@ -226,7 +232,8 @@ class TableResource(Resource):
         if errors:
             raise Rejected(errors)
 
-    def _parse(self, line: Line) -> list[str]:
+    def parse(self, line: Line) -> list[str]:
+        """Fill in the values of a line; what is wrong with its cells."""
         errors = []
         for column in self.columns:
             cell = line.texts.get(column.name)
@@ -265,7 +272,7 @@ class TableResource(Resource):
                 raise Rejected([f"一次最多导入{self.most_rows}行，请分成几个文件"])
             if dataset.faults:
                 raise Rejected(dataset.faults)
-            self._check_head(dataset.headers)
+            self.check_head(dataset.headers)
             lines = self.take(dataset)
         except Rejected as rejected:
             for sentence in rejected.errors:

@@ -20,7 +20,7 @@ PARAMETERS = ("after", "before", "page", "n")
 @dataclass
 class Page:
     rows: list
-    links: dict[str, str]  # text, first, previous, next, last: as components/pages.html takes it
+    links: dict[str, str]  # text, part, first, previous, next, last: as components/pages.html says
 
 
 def whole(text: str | None) -> int | None:
@@ -65,13 +65,15 @@ def page_of(
         query.update(changed)
         return f"?{query.urlencode()}"
 
-    is_only = not has_previous and not has_next
-    if is_only:
+    part = ""
+    if not has_previous and not has_next:
         text = f"共 {len(found)} 条"
     else:
         place = "末页" if is_last or not has_next else number and f"第 {number} 页"
         text = f"{place}，本页 {len(found)} 条" if place else f"本页 {len(found)} 条"
-    links = {"text": text, "first": "", "previous": "", "next": "", "last": ""}
+        behind = (number - 1) * size if number else 0
+        part = f"第 {behind + 1}—{behind + len(found)} 条" if number else text
+    links = {"text": text, "part": part, "first": "", "previous": "", "next": "", "last": ""}
     if has_previous:
         links["first"] = address()
     if has_previous and found:
@@ -126,8 +128,10 @@ def newest_first(rows, params, *, size: int = SIZE) -> Page:
         at, pk = place
         rows = rows.filter(Q(at__lt=at) | Q(pk__lt=pk), at__lte=at)
     found = list(rows.order_by("-at", "-pk")[: size + 1])
+    text = f"本页 {len(found[:size])} 条，最新的在前"
     links = {
-        "text": f"本页 {len(found[:size])} 条，最新的在前",
+        "text": text,
+        "part": text if place or len(found) > size else "",
         "previous": "",
         "next": "",
         "last": "",

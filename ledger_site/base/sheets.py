@@ -30,8 +30,8 @@ from openpyxl.worksheet.properties import PageSetupProperties
 
 CONTENT_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TITLE_FONT, HEAD_FONT, TEXT_FONT = "方正小标宋简体", "黑体", "仿宋_GB2312"
-TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 22, 10.5, 8  # at 10.5 a Chinese character is two units wide
-A3 = 8
+TITLE_SIZE, FOOT_SIZE, TEXT_SIZE, SMALL_SIZE = 22, 12, 10.5, 8
+A3, A4 = 8, 9
 LARGEST_CELL = 32_767  # characters
 LOWEST_ROW, HIGHEST_ROW = 24, 409  # points; no program shows a higher row
 LINE = 1.4  # height of a line by size of the font; fonts of other systems are higher than 仿宋
@@ -78,7 +78,10 @@ def file_name(unit: str, rest: str) -> str:
 
 
 def lines_of(text: str, width: float) -> int:
-    """How many lines a text takes in a column of so many half-width characters, wrapped."""
+    """How many lines a text takes in a column of so many half-width characters, wrapped.
+
+    In the size of the rows, at which a Chinese character is two of them wide.
+    """
     return _lines(text, _room(width))
 
 
@@ -126,7 +129,7 @@ class Form:
     name: str
     title: str
     columns: Sequence[Column]
-    foot: Sequence[str] = ()  # texts of one line, spread below the rows
+    foot: Sequence[str] = ()  # spread below the rows, beside each other
 
     @property
     def head_height(self) -> int:
@@ -135,6 +138,13 @@ class Form:
     @property
     def width(self) -> float:
         return sum(column.width for column in self.columns)
+
+    @property
+    def paper(self) -> tuple[int, str]:
+        """The smallest paper that holds the columns without making them smaller; A3 at most."""
+        if self.width <= 100:
+            return A4, "portrait"
+        return (A4 if self.width <= 145 else A3), "landscape"
 
 
 class Row(NamedTuple):
@@ -181,9 +191,9 @@ def _styles() -> Iterator[NamedStyle]:
         (TEXT, TEXT_FONT, TEXT_SIZE, "center", border),
         (LEFT, TEXT_FONT, TEXT_SIZE, "left", border),
         (SMALL, TEXT_FONT, SMALL_SIZE, "left", border),
-        (GROUP, HEAD_FONT, 12, "center", border),
+        (GROUP, HEAD_FONT, FOOT_SIZE, "center", border),
         (TOTAL, HEAD_FONT, TEXT_SIZE, "center", border),
-        (FOOT, TEXT_FONT, 12, "left", None),
+        (FOOT, TEXT_FONT, FOOT_SIZE, "left", None),
     )
     for name, font, size, across, frame in looks:
         yield NamedStyle(
@@ -365,8 +375,7 @@ class _Sheet:
         """Print set-up, widths, frozen head: what stands before the first row in the file."""
         sheet, form = self.sheet, self.form
         sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
-        sheet.page_setup.paperSize = A3
-        sheet.page_setup.orientation = "landscape"
+        sheet.page_setup.paperSize, sheet.page_setup.orientation = form.paper
         sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
         margins = sheet.page_margins
         margins.left = margins.right = 0.55
@@ -374,7 +383,7 @@ class _Sheet:
         margins.header = margins.footer = 0.35
         sheet.print_options.horizontalCentered = True
         sheet.oddFooter.center.text = "第 &P 页 共 &N 页"
-        sheet.oddFooter.center.font, sheet.oddFooter.center.size = TEXT_FONT, 12
+        sheet.oddFooter.center.font, sheet.oddFooter.center.size = TEXT_FONT, FOOT_SIZE
         last = 1 + form.head_height
         sheet.print_title_rows = f"2:{last}"
         sheet.freeze_panes = f"A{last + 1}"
@@ -450,13 +459,15 @@ class _Sheet:
     def _foot(self) -> str:
         form, row = self.form, self.number + 1
         starts = _spread(len(form.foot), [column.width for column in form.columns])
-        texts = [""] * len(form.columns)
+        texts, lines = [""] * len(form.columns), 0
         for text, first, end in zip(
             form.foot, starts, [*starts[1:], len(form.columns)], strict=True
         ):
             texts[first] = text
             self._merge(row, first, row, end - 1)
-        return self._texts(texts, FOOT, 36)
+            width = sum(column.width for column in form.columns[first:end])
+            lines = max(lines, lines_of(text, width * TEXT_SIZE / FOOT_SIZE))
+        return self._texts(texts, FOOT, max(lines * FOOT_SIZE * LINE + 2, 36))
 
     def _texts(self, texts: Sequence[str], style: str, height: float) -> str:
         """A row of texts in one style, with empty cells behind them."""

@@ -8,7 +8,7 @@ import functools
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -18,7 +18,6 @@ from django.db import (
     DatabaseError,
     InterfaceError,
     OperationalError,
-    connection,
     models,
     transaction,
 )
@@ -26,7 +25,7 @@ from django.utils import timezone
 
 from . import proof
 from .choices import LOOK, Result
-from .db import copy_rows, moment, retried
+from .db import copy_rows, moment, retried, selected
 from .models import AuditEvent
 from .numbers import NONE, request_address, request_number
 from .workflow import Refusal
@@ -133,20 +132,12 @@ def record_selected(
         "result": Result.DONE.value,
     }
     form = proof.format_now()
-    for rows in _selected(f"SELECT {', '.join(columns.values())} {source}"):
+    for rows in selected(f"SELECT {', '.join(columns.values())} {source}", _PIECE):
         copy_rows(
             AuditEvent._meta.db_table,
             _COLUMNS,
             (_keyed(said | dict(zip(columns, row, strict=True)), form) for row in rows),
         )
-
-
-def _selected(select: str) -> Iterator[list[tuple]]:
-    """The rows of a query, piece by piece: while one is written PostgreSQL reads no other."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(select)
-        while rows := cursor.fetchmany(_PIECE):
-            yield rows
 
 
 def _keyed(event: dict, form: int) -> tuple:

@@ -22,11 +22,11 @@ from orgs.choices import Kind, Role
 from orgs.loading import import_organizations
 from orgs.models import Category, Organization, User
 from orgs.posts import Post, posts_of, system_post
-from ratings import opening, services, workflow
-from ratings.choices import OPEN_STATES, Grade, State
+from ratings import opening, scoring, services, workflow
+from ratings.choices import OPEN_STATES, Grade, Opinion, ScorePart, State
 from ratings.columns import FIELDS, clean_row, derive
 from ratings.loading import import_ledger
-from ratings.models import Cycle, Report
+from ratings.models import Cycle, Report, Score
 from ratings.playing import play_cycle
 
 from . import following
@@ -158,6 +158,11 @@ def _rows(ledger: Path) -> dict[str, dict]:
     return rows
 
 
+def _tenths(points: str) -> list[int]:
+    """Points of the indicators in their order, as a score keeps them."""
+    return [10 * int(one) for one in points.split()]
+
+
 class _People:
     """A person who fills in for each unit, one who reviews for each superior, and the accounts."""
 
@@ -247,6 +252,8 @@ class _Story:
             final_due_on=self.clock.today + timedelta(days=18),
             by=admin,
         )
+        sheet = {"indicators": list(map(list, scoring.INDICATORS)), "satisfaction_floor": 60}
+        scoring.set_sheet(self.cycle, sheet, by=admin, token=0)
         opening.open_cycle(self.cycle, by=admin)
         # The county wants its townships' reports a day earlier than preset.
         self.clock.go_to(-21)
@@ -354,11 +361,16 @@ class _Story:
     # 土市乡 is in the middle of its work, its branches some days late.
 
     def _tushi_reviewed(self) -> Iterator[Moment]:
-        """四村: a lower grade than declared."""
+        """四村: a lower grade than declared, as its score proposes."""
+        code, reviewer = "431127107801", self.people.post("xiang2", TOWNSHIP)
         yield -9, 9
-        self.hand_up("431127107801")
+        self.fill(code)
+        self.score_own(code, own="13 8 13 8 8 16 17", members="12 8 12 8 8 15 16", asked=(40, 31))
+        self.hand_up(code)
         yield -8, 10
-        self.accept("431127107801", by=self.people.post("xiang2", TOWNSHIP))
+        superior = {Opinion.SUPERIOR: _tenths("11 7 9 7 7 13 14")}
+        self.score(code, ScorePart.SUPERIOR, superior, by=reviewer, red_lines={})
+        self.accept(code, by=reviewer)
 
     def _tushi_returned(self) -> Iterator[Moment]:
         """土市村: returned twice."""
@@ -397,6 +409,9 @@ class _Story:
         self.fill("431127107223", by=clerk)
         self.move("submit", "431127107223", by=clerk)
         yield -5, 9
+        self.fill("431127107J1")
+        points = {"own": "14 9 14 9 9 18 18", "members": "14 9 13 9 9 18 17"}
+        self.score_own("431127107J1", **points, asked=(30, 27))
         self.hand_up("431127107J1")
         jump = {"jump": "今年3月县直单位下放的退休干部21人组织关系转入本支部。"}
         self.fill("431127107Q1", explanations=jump)
@@ -462,6 +477,18 @@ class _Story:
         """Fill the whole row, as the ledger file has it."""
         values = {k: v for k, v in self.rows[code].items() if k != "reviewed_grade"}
         self.save(code, {**values, **changed}, by=by)
+
+    def score_own(self, code: str, *, own: str, members: str, asked: tuple[int, int]) -> None:
+        points = {Opinion.SELF: _tenths(own), Opinion.MEMBERS: _tenths(members)}
+        counts = dict(zip(("asked_count", "satisfied_count"), asked, strict=True))
+        self.score(code, ScorePart.OWN, points, by=self.people.filling[code], **counts)
+
+    def score(self, code: str, part: ScorePart, points: Mapping, *, by: Post, **entered) -> None:
+        self.clock.tick()
+        report = self.report(code)
+        score = Score.objects.filter(entry=report.pk).first()
+        token = scoring.token_of(report.cycle.score_sheet, score)
+        scoring.save(report, part, {"points": points, **entered}, by=by, token=token)
 
     def move(self, action: str, code: str, *, by: Post | None = None, **entered) -> None:
         """A move by the unit's own person, or by its superior's where the table says so."""

@@ -1,5 +1,7 @@
 """批次: which cycles there are, and their opening, closing and reopening by the top of the tree."""
 
+from copy import copy
+
 from django import forms
 from django.contrib import messages
 from django.db.models import Count
@@ -9,12 +11,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from ledger_site.base.workflow import TransitionRefused
-from orgs.choices import Kind, Role
+from orgs.choices import Kind
 from orgs.models import Category
+from orgs.posts import acting
 
 from .. import jobs, opening, publicity, scoring, taking_over
 from ..choices import CycleState, State
 from ..models import Cycle, Notice, Report, Takeover
+from .entered import token_of
 
 # What may be done to a cycle in each state: action, what the button says.
 ACTIONS = {
@@ -67,6 +71,7 @@ class CycleForm(forms.ModelForm):
             "previous",
             "final_due_on",
             "days_per_level",
+            "remind_days",
             "kinds",
             "categories",
         )
@@ -78,7 +83,14 @@ class CycleForm(forms.ModelForm):
 
     def __init__(self, *args, cycles, **kwargs):
         super().__init__(*args, label_suffix="", **kwargs)
-        self.fields["title"].required = False
+        if self.instance.pk:
+            self.fields["title"].help_text = ""
+            self.initial["categories"] = [one.pk for one in self.initial["categories"]]
+        if self.instance.state != CycleState.PREPARING:  # as a new one is
+            for name in self.fields.keys() - set(opening.CHANGED_LATER):
+                del self.fields[name]
+            return
+        self.fields["title"].required = self.instance.pk is not None
         self.fields["previous"].queryset = cycles
         self.fields["previous"].empty_label = "无"
         categories = Category.objects.order_by("order", "pk")
@@ -103,36 +115,46 @@ class CycleForm(forms.ModelForm):
         return day
 
 
-def _manages(post) -> bool:
-    return post is not None and post.has(Role.MANAGE) and post.organization.parent_id is None
+def _managing(request):
+    """The post or the administrator that manages cycles; None for all others."""
+    by = acting(request)
+    return by if by is not None and by.manages_cycles else None
 
 
-def _cycles(post):
-    """The cycles a post may see: those it has a part in, for the top's administrators all."""
-    return Cycle.objects.managed_by(post) if _manages(post) else Cycle.objects.visible_to(post)
+def _manager(request):
+    """Who manages cycles; for all others these pages do not exist."""
+    if (by := _managing(request)) is None:
+        raise Http404
+    return by
+
+
+def _cycles(request):
+    """The cycles that are seen: those the unit has a part in; all by who manages them."""
+    if by := _managing(request):
+        return Cycle.objects.managed_by(by)
+    return Cycle.objects.visible_to(request.post)
 
 
 def _cycle(request, label) -> Cycle:
     year, number = label
-    found = _cycles(request.post).select_related("previous", "score_sheet")
+    found = _cycles(request).select_related("previous", "score_sheet")
     request.cycle = get_object_or_404(found, year=year, round=number)
     return request.cycle
 
 
 @require_safe
 def cycles(request):
-    found = _cycles(request.post).select_related("previous")
+    found = _cycles(request).select_related("previous")
     own = {report.cycle_id: report for report in Report.objects.own(request.post)}
     rows = [{"cycle": cycle, "report": own.get(cycle.pk)} for cycle in found]
-    context = {"rows": rows, "may_manage": _manages(request.post)}
+    context = {"rows": rows, "may_manage": _managing(request) is not None}
     return render(request, "ratings/cycles.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request):
-    if not _manages(request.post):
-        raise Http404
-    known = Cycle.objects.managed_by(request.post)
+    by = _manager(request)
+    known = Cycle.objects.managed_by(by)
     today = timezone.localdate()
     start = {"year": today.year, "previous": known.first()}
     form = CycleForm(request.POST or None, initial=start, cycles=known)
@@ -141,9 +163,7 @@ def new(request):
         if not values["title"]:
             del values["title"]
         try:
-            cycle = opening.create_cycle(
-                values.pop("year"), values.pop("round"), by=request.post, **values
-            )
+            cycle = opening.create_cycle(values.pop("year"), values.pop("round"), by=by, **values)
         except TransitionRefused as refusal:
             form.add_error("round", str(refusal))
         else:
@@ -152,10 +172,27 @@ def new(request):
     return render(request, "ratings/cycle_form.html", {"form": form})
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request, cycle):
+    """All settings of a prepared cycle, of another one those that can still be changed."""
+    by, cycle = _manager(request), _cycle(request, cycle)
+    known = Cycle.objects.managed_by(by).exclude(pk=cycle.pk)
+    form = CycleForm(request.POST or None, instance=copy(cycle), cycles=known)
+    if request.method == "POST" and form.is_valid():
+        try:
+            cycle = opening.edit_cycle(cycle, form.cleaned_data, by=by, token=token_of(request))
+        except TransitionRefused as refusal:
+            messages.error(request, str(refusal))
+            return redirect("ratings:edit_cycle", cycle)
+        messages.success(request, f"“{cycle}”：已保存")
+        return redirect("ratings:cycle", cycle)
+    return render(request, "ratings/cycle_form.html", {"form": form, "cycle": cycle})
+
+
 @require_safe
 def cycle(request, cycle):
     cycle = _cycle(request, cycle)
-    post = request.post
+    post, is_manager = request.post, _managing(request) is not None
     report = Report.objects.own(post).of(cycle).select_related("parent").first()
     directs = Report.objects.direct(post).of(cycle)
     found = dict(directs.order_by().values_list("state").annotate(n=Count("pk")))
@@ -167,13 +204,14 @@ def cycle(request, cycle):
         "report": report,
         "notice": notice,
         "has_read": bool(notice and publicity.readings_of(notice, [report])),
-        "may_write_notice": bool(report) and _manages(post),
+        "may_write_notice": bool(report) and is_manager,
         "score_sheet": scoring.sheet_of(cycle),
-        "may_set_score_sheet": _manages(post)
+        "may_set_score_sheet": post is not None
+        and is_manager
         and not scoring.why_not_set(cycle, getattr(cycle, "score_sheet", None)),
         "kinds": "、".join(Kind(kind).label for kind in cycle.kinds if kind in Kind.values),
         "categories": categories,
-        "sees_previous": _cycles(post).filter(pk=cycle.previous_id).exists(),
+        "sees_previous": _cycles(request).filter(pk=cycle.previous_id).exists(),
         "progress": [
             {"label": label, "count": found.get(state, 0), "unit": "个"}
             for state, label in State.choices
@@ -183,8 +221,9 @@ def cycle(request, cycle):
         "late_count": directs.overdue().count() if cycle.is_open and found else 0,
         "takeovers": Takeover.objects.of_page(cycle, post),
         "may_take_over": taking_over.may_press(post),
-        "action": action if _manages(post) else "",
+        "action": action if is_manager else "",
         "button": button,
+        "may_edit": is_manager,
     }
     return render(request, "ratings/cycle.html", context)
 
@@ -192,20 +231,21 @@ def cycle(request, cycle):
 @require_http_methods(["GET", "HEAD", "POST"])
 def act(request, cycle, action):
     """Asks first; a press on an old page is refused by the service in a plain sentence."""
-    if not _manages(request.post) or action not in QUESTIONS:
+    by = _manager(request)
+    if action not in QUESTIONS:
         raise Http404
     cycle = _cycle(request, cycle)
     reason, error = request.POST.get("reason", "").replace("\0", ""), ""
     if request.method == "POST":
         try:
             if action == "open" and jobs.is_large_opening():
-                return redirect(jobs.start_opening(cycle, by=request.post))
+                return redirect(jobs.start_opening(cycle, by=by))
             if action == "open":
-                opening.open_cycle(cycle, by=request.post)
+                opening.open_cycle(cycle, by=by)
             elif action == "close":
-                opening.close_cycle(cycle, by=request.post)
+                opening.close_cycle(cycle, by=by)
             else:
-                opening.reopen_cycle(cycle, reason=reason, by=request.post)
+                opening.reopen_cycle(cycle, reason=reason, by=by)
         except TransitionRefused as refusal:
             if action == "reopen" and not reason.strip():
                 error = str(refusal)

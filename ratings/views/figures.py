@@ -16,9 +16,8 @@ from ledger_site.base.db import snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 
-from .. import exports, jobs, scoring, sight
+from .. import exports, jobs, pictures, progress, scoring, sight
 from .. import summary as figures
-from ..bars import bar
 from ..choices import STANDING_STATES, Form, State
 from ..models import Report
 from ..workflow import act_of
@@ -28,6 +27,9 @@ NOTHING_YET = "尚未上报，没有可以查看的汇总数"
 REVIEWING = "本级尚未上报：以下只含已审核通过的直接下级，随审核进度变化，只有本级可以看到。"
 UNDECIDED = "本级没有下级，以下是本级自己的一行；上级审核通过后才计入已定级。"
 SHORT_DIGEST = 12
+MOST_PANELS = 40  # of units beside each other; more are no longer seen at once
+EXCUSED = State.EXCUSED.label
+NAMED = 3  # units in a sentence, of each kind
 
 
 @require_safe
@@ -59,26 +61,35 @@ def _page(request, report):
         reason = f"免报：{report.excuse_reason}" if report.state == State.EXCUSED else NOTHING_YET
         return render(request, "ratings/summary.html", context | {"reason": reason})
     names = Category.objects.order_by("order", "pk").values_list("sheet_row", flat=True)
+    names = list(dict.fromkeys(names))
+    categories = figures.by_category(found, names)
     links = _links(request.post, report)
+    earlier = _earlier(request.post, report)
+    missing = _missing(found.lines)
     context |= {
         "summary": found,
+        "told": figures.told(
+            found.total, earlier and earlier.total, earlier and earlier.report.cycle.title
+        ),
+        "not_in": _not_in(missing),
         "basis": found.basis.value,
         "at": found.version.at if found.version else timezone.now(),
         "digest": found.version and found.version.digest[:SHORT_DIGEST],
         "own_note": REVIEWING if report.has_subordinates else UNDECIDED,
         "is_given_back": bool(found.version) and not is_own and not report.is_standing,
         "compositions": [
-            ("申报", bar(found.total.declared)),
-            ("审核定级", bar(found.total.reviewed)),
-            ("晋位升级目标", bar(found.total.target)),
+            ("申报", pictures.bar(found.total.declared)),
+            ("审核定级", pictures.bar(found.total.reviewed)),
+            ("晋位升级目标", pictures.bar(found.total.target)),
         ],
         "rows": [_row(line, number, links) for number, line in enumerate(found.lines, 1)],
         "total": _numbers(found.total),
-        "categories": [
-            _row(line, number, {})
-            for number, line in enumerate(figures.by_category(found, dict.fromkeys(names)), 1)
-        ],
-        "missing": _missing(found.lines),
+        "categories": [_row(line, number, {}) for number, line in enumerate(categories, 1)],
+        **_pictures(found, categories, earlier, names, links),
+        "progress": pictures.steps(progress.of([report])[report.pk])
+        if is_own and report.has_subordinates
+        else None,
+        "missing": missing,
         "forms": Form.choices,
         "split_forms": Form.choices[1:] if report.has_subordinates else (),
         "may_recount": _may_recount(request.post, report),
@@ -86,6 +97,55 @@ def _page(request, report):
         "quota_warnings": scoring.quota_warnings(report) if is_own else (),
     }
     return render(request, "ratings/summary.html", context)
+
+
+def _earlier(post, report) -> figures.Summary | None:
+    """The figures of the same unit in the cycle before, as far as the post may see them."""
+    seen = Report.objects.visible_to(post).filter(pk=report.previous_id)
+    previous = seen.select_related("cycle", "parent").first() if report.previous_id else None
+    return previous and sight.figures_of(previous, post)
+
+
+def _pictures(found: figures.Summary, categories, earlier, names, links) -> dict:
+    """What is drawn beside the tables: units and categories by the shares of their grades, with
+    those of the whole and of the cycle before. One row alone has no shares."""
+    units = [line for line in found.lines if line.figures.expected > 1]
+    units = units if len(units) > 1 else []
+    before, whole_before, categories_before = (), (), ()
+    if earlier:
+        before, whole_before = earlier.lines, [_whole(earlier)]
+        categories_before = figures.by_category(earlier, names)
+    whole = pictures.compared([_whole(found)], whole_before)
+    by_unit = pictures.compared(units, before)
+    for row, line in zip(by_unit, units, strict=True):
+        row["url"], _ = links.get(line.pk, ("", False))
+    by_category = pictures.compared(categories, categories_before)
+    paneled = by_unit if len(by_unit) <= MOST_PANELS else []
+    panels = pictures.multiples([(row["now"], row["then"]) for row in paneled], whole[0]["now"])
+    return {
+        "unit_bars": by_unit and whole + by_unit,
+        "category_bars": whole + by_category if found.total.total > 1 else [],
+        "marks": pictures.limits(whole[0]["shares"]),
+        "panels": [{**row, "columns": of} for row, of in zip(paneled, panels, strict=True)],
+        "earlier": earlier.report.cycle.title if earlier else "",
+    }
+
+
+def _whole(of: figures.Summary) -> figures.Line:
+    return figures.Line("", "合计", of.total)
+
+
+def _not_in(missing: list[dict]) -> str:
+    """Whose figures are still to come, in a sentence; "" where all are in."""
+    waiting = [group for group in missing if group["label"] != EXCUSED]
+    if not waiting:
+        return ""
+    listed = []
+    for group in waiting:
+        names = group["names"]
+        rest = f"等 {len(names)} 个" if len(names) > NAMED else ""
+        listed.append(f"{'、'.join(names[:NAMED])}{rest}（{group['label']}）")
+    return f"还没有计入的：{'，'.join(listed)}。"
 
 
 def _links(post, report) -> dict[int, tuple[str, bool]]:
@@ -112,7 +172,6 @@ def _numbers(of: figures.Figures) -> dict:
         "excused": of.excused,
         "grades": [(count, figures.share(count, of.total)) for count in of.reviewed.values()],
         "plans": list(of.plans.values()),
-        "bar": bar(of.reviewed),
     }
 
 
@@ -147,7 +206,7 @@ def _missing(lines) -> list[dict]:
     excused = [
         f"{line.name}（{line.note.partition('：')[2] or line.note}）" for line in lines if line.note
     ]
-    groups.append({"label": "免报", "names": excused})
+    groups.append({"label": EXCUSED, "names": excused})
     return [group for group in groups if group["names"]]
 
 

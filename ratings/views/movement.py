@@ -13,10 +13,10 @@ from ledger_site.base.paging import page_of
 from ledger_site.base.paging import whole as whole_number
 
 from .. import movement as figures
-from .. import sight
+from .. import pictures, sight
 from ..choices import Grade
 from ..models import Report
-from ..movement import COLUMNS, SETS, UNRATED, Asked, Movement
+from ..movement import COLUMNS, FALLEN, KEPT, RISEN, SETS, UNRATED, Asked, Movement
 from .finding import own_report, visible_cycle, visible_report
 from .ledger import clean_path
 
@@ -72,6 +72,11 @@ def movement(request, pk):
         "total": shown,
         "grades": Grade.labels,
         "matrix": _matrix(shown, link),
+        "flow": pictures.flow(shown.matrix()),
+        "flow_legend": [
+            {"fill": kind, "label": SETS[kind][0], "count": shown.count(kind)}
+            for kind in (RISEN, KEPT, FALLEN)
+        ],
         "rates": _rates(shown, link),
         "kinds": [
             {
@@ -126,9 +131,11 @@ def _matrix(of: Movement, link) -> list[dict]:
                 "count": count,
                 "url": link(Asked(before=before.value, now=now.value)) if count else "",
                 "shade": -(-SHADES * count // whole) if count else 0,
-                "kind": figures.kind_of(before.value, now.value),
+                "kind": kind,
+                "word": SETS[kind][0],
             }
             for now, count in nows.items()
+            for kind in [figures.kind_of(before.value, now.value)]
         ]
         url = link(Asked(before=before.value)) if whole else ""
         rows.append({"label": before.label, "cells": cells, "total": whole, "url": url})

@@ -47,7 +47,7 @@ def notice(request, cycle):
         "pages": page.links,
         "read_count": read_count,
         "direct_count": directs.order_by().count(),
-        "may_write": _writes_notices(request.post),
+        "may_write": request.post.manages_cycles,
         "files": found.files.filter(removed_at=None),
         "kinds": attaching.KINDS,
     }
@@ -58,7 +58,7 @@ def notice(request, cycle):
 def attach(request, cycle):
     """Add a file to the notice, or take one off."""
     cycle = visible_cycle(request, cycle)
-    if not _writes_notices(request.post):
+    if not request.post.manages_cycles:
         raise Http404
     found = get_object_or_404(Notice.objects.select_related("cycle"), cycle=cycle)
     try:
@@ -86,14 +86,10 @@ def notice_file(request, cycle, pk):
     return attaching.served(get_object_or_404(files, pk=pk))
 
 
-def _writes_notices(post) -> bool:
-    return post.has(Role.MANAGE) and post.organization.parent_id is None
-
-
 @require_http_methods(["GET", "HEAD", "POST"])
 def write_notice(request, cycle):
     cycle = visible_cycle(request, cycle)
-    if not _writes_notices(request.post):
+    if not request.post.manages_cycles:
         raise Http404
     found = Notice.objects.filter(cycle=cycle).first()
     form = NoticeForm(request.POST or None, instance=found)

@@ -208,6 +208,7 @@ def hand_in(request, pk):
         below = {"totals": None, "changes": None, **(below or {})}
         below |= {"blocking_count": count, "blocking": []}
     errors = [one for one in found if one["severity"] == Severity.ERROR or _is_unexplained(one)]
+    deciders = workflow.deciders(report)
     waiting_change = workflow.changes_before([report]).get(
         (report.cycle_id, report.organization_id)
     )
@@ -218,8 +219,8 @@ def hand_in(request, pk):
             "report": report,
             "is_for_other": not is_own,
             "may_edit": may_edit,
-            "reviewers": showing.deciders_text(report),
-            "reviewer_count": len(workflow.deciders(report)),
+            "reviewers": showing.deciders_text(report, deciders),
+            "reviewer_count": len(deciders),
             "errors": errors,
             "others": [one for one in found if one not in errors],
             "blanks": blanks,

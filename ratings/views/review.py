@@ -13,20 +13,19 @@ from ledger_site.base.paging import page_of
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
-from .. import scoring, services, sight, taking_over, workflow
+from .. import pictures, progress, scoring, services, sight, taking_over, workflow
 from ..choices import Grade, Occasion, State
-from ..columns import changes
 from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
 from ..models import Report, Takeover
-from . import showing
+from . import reminding, showing
 from .entered import day_of, is_number, query_of, text_of, token_from, token_of
 from .finding import own_report, visible_cycle, visible_report
 from .ledger import clean_path
 
 LEFT_OUT = "left_out"  # in the session, for the page after a batch
-MOST_IN_TEXT = 200  # late subordinates in the text to copy
 BATCH = ("accept", "send_back")
+FIELD_KEYS = {"review_reason": "w", "reason": "r"}  # that lead into a field (ledger_site/keys.py)
 TILES = (  # label, filter, tone of components/counts.html
     ("应报", EXPECTED, ""),
     ("未报", State.DRAFT, ""),
@@ -69,10 +68,14 @@ def queue(request, cycle):
             "reminded_count": reminded,
             "left_out": request.session.pop(LEFT_OUT, None),
             "is_root": own.parent_id is None,
+            "progress": pictures.steps(progress.of([own])[own.pk])
+            if own.has_subordinates
+            else None,
             "has_scores": scoring.sheet_of(own.cycle) is not None,
             "quota_warnings": scoring.quota_warnings(own),
             "takeovers": Takeover.objects.of_page(cycle, post) if cycle.is_open else (),
             "may_take_over": taking_over.may_press(post),
+            "history": reminding.history(own, Occasion.NEAR, Occasion.LATE) if may_review else (),
         },
     )
 
@@ -140,15 +143,12 @@ def _late(direct, may_review) -> tuple[int, str, int]:
     if not may_review:
         return 0, "", 0
     late = direct.overdue().select_related("parent", "cycle").order_by("path")
-    listed = list(late[: MOST_IN_TEXT + 1])
-    if not listed:
+    if not (count := late.count()):
         return 0, "", 0
-    lines = [services.reminder_text(report) for report in listed[:MOST_IN_TEXT]]
-    if len(listed) > MOST_IN_TEXT:
-        lines.append("（其余见“逾期”名单）")
+    texts = map(services.reminder_text, late[: reminding.MOST_IN_TEXT])
     today = {"reminders__on": timezone.localdate(), "reminders__occasion": Occasion.LATE}
     reminded = late.filter(**today).count()
-    return late.count(), "\n".join(lines), reminded
+    return count, reminding.text_to_copy(texts, count), reminded
 
 
 @require_POST
@@ -204,15 +204,7 @@ def _back(request, cycle) -> str:
 def remind(request, cycle):
     cycle, post = visible_cycle(request, cycle), request.post
     late = Report.objects.direct(post).of(cycle).overdue()
-    try:
-        made = services.remind(late, by=post)
-    except TransitionRefused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        if made:
-            messages.success(request, f"已向 {len(made)} 个逾期单位发出催报，显示在其工作台")
-        else:
-            messages.info(request, "没有需要催报的单位，或者今天已经催报过；每个单位一天催报一次")
+    reminding.press(request, lambda: services.remind(late, by=post))
     return redirect("ratings:queue", cycle)
 
 
@@ -298,6 +290,10 @@ def _page(request, report, form, refusal="") -> dict:
     earlier, following = _neighbours(post, report)
     is_waiting = report.state == State.SUBMITTED
     figures = sight.figures_of(report, post) if report.has_subordinates else None
+    between = showing.between_versions(report) if is_waiting else None
+    for name, key in FIELD_KEYS.items():
+        form.fields[name].widget.attrs["data-key"] = key
+    declared = report.entry.declared_grade if has_row else ""
     return {
         "report": report,
         "form": form,
@@ -307,9 +303,14 @@ def _page(request, report, form, refusal="") -> dict:
         "deciders": [str(user) for user in workflow.deciders(report)] if why_not else [],
         "parts": showing.parts(report, row) if has_row else None,
         "findings": showing.findings(report) if has_row else [],
-        "changes": showing.between_versions(report) if is_waiting else None,
+        "changes": between,
+        "answered": between is not None and showing.answered(report, between),
+        "as_declared": Grade(declared) if declared else None,
+        "siblings": showing.siblings(report, post) if has_row and report.parent_id else (),
         **before,
-        "previous_changes": changes(workflow.row_of(previous), row) if previous and has_row else [],
+        "previous_changes": showing.marked_changes(workflow.row_of(previous), row)
+        if previous and has_row
+        else [],
         "given": Grade(report.entry.given_grade) if has_row and report.entry.given_grade else None,
         "is_same_person": is_waiting
         and (report.submitted_by_id, report.submitted_from_id)

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from ledger_site.base.workflow import TransitionRefused
 
-from .. import services, sight
-from ..choices import Form
+from .. import services, sight, workflow
+from ..choices import Form, State
 from ..columns import COUNTS, FIELDS, REPORTED_NAMES
 from ..forms import EXPLAIN, PARTS, RowForm, texts_of
 from . import showing
@@ -25,6 +25,7 @@ SAVED = "saved"
 COUNT_NAMES = frozenset(spec.name for spec in COUNTS)
 # Where the save button leads to; anything else stays on the form.
 NEXT = {"preview": "ratings:preview", "hand_in": "ratings:hand_in"}
+SUBMIT = "submit"  # and where it stands below nobody: saved and handed in by one press
 GRID = "grid"  # and back to the page of the grid from which the row was sent
 EXPLANATION_LABEL = "情况说明"
 PREFILLED = "系统预填"
@@ -39,8 +40,18 @@ def fill(request, pk):
     if refusal:
         messages.error(request, refusal)
         return redirect(report)
-    form = form_for(report)
-    return render(request, "ratings/fill.html", _page(request, report, form))
+    return _form(request, report)
+
+
+def _form(request, report, *, refusal=""):
+    page = _page(request, report, form_for(report))
+    deciders = workflow.deciders(report)
+    page |= {
+        "refusal": refusal,
+        "reviewers": showing.deciders_text(report, deciders),
+        "reviewer_count": len(deciders),
+    }
+    return render(request, "ratings/fill.html", page, status=422 if refusal else 200)
 
 
 def form_for(report, data=None):
@@ -62,16 +73,35 @@ def _save(request, report):
         return redirect(report)
     form = form_for(report, data)
     try:
-        services.save_row(report, form.change(), by=request.post, token=token_of(request))
+        saved = services.save_row(report, form.change(), by=request.post, token=token_of(request))
     except services.Conflict as conflict:
         return _conflict(request, report, form, str(conflict))
     except TransitionRefused as refusal:
         return _conflict(request, report, form, str(refusal), is_closed=True)
+    if request.POST.get("next") == SUBMIT:
+        return _submit(request, saved)
     step = NEXT.get(request.POST.get("next"))
     if step:
         return redirect(step, report.pk)
     messages.success(request, "已保存。还没有上报，可以随时再来修改")
     return redirect(_back(request, report))
+
+
+def _submit(request, report):
+    """Hand in what has just been saved; what stands against it is said on the form itself."""
+    post = request.post
+    try:
+        workflow.move("submit", report, by=post, token=report.token)
+    except TransitionRefused as refusal:
+        report = visible_report(request, report.pk)
+        by = (report.submitted_by_id, report.submitted_from_id)
+        if report.state != State.SUBMITTED or by != (post.person_id, post.organization_id):
+            if services.may_edit(report, post):
+                return _form(request, report, refusal=str(refusal))
+            messages.error(request, f"没有上报：{refusal}")
+            return redirect(report)
+    messages.success(request, f"已上报，由{showing.superior_name(report)}审核")
+    return redirect(report)
 
 
 def _back(request, report) -> str:
@@ -127,7 +157,9 @@ def _answer(request, report, form, values) -> dict:
 
 def _replacements(request, page) -> dict[str, str]:
     """Marks, checks and new places for explanations, by the id of the element they go into."""
-    replace = {}
+    replace = {"missing": render_to_string("ratings/_missing.html", page)}
+    if page["row_changes"] is not None:
+        replace["since-last"] = render_to_string("ratings/_since.html", page)
     for part in page["parts"]:
         for one in part["fields"]:
             element = one["field"].auto_id
@@ -173,6 +205,7 @@ def _page(request, report, form) -> dict:
         "blanks": blanks,
         "is_ready": not blanks and not any(f["severity"] == "error" or f["is_open"] for f in found),
         "returned": returned,
+        "row_changes": showing.version_changes(report),
         "is_for_other": report.organization_id != request.post.organization_id,
         "reviewed_by": showing.superior_name(report),
         **showing.before_of(report),
@@ -252,7 +285,9 @@ def _conflict(request, old, form, text, *, is_closed=False):
         for code, text in written.items()
         if text != stored.get(code, "")
     ]
-    if not rows and not is_closed:  # a second press of the same button
+    if not rows and request.POST.get("next") == SUBMIT:  # a second press of the same button
+        return _submit(request, report)
+    if not rows and not is_closed:  # and here
         messages.success(request, "已保存")
         return redirect(_back(request, report))
     context = {

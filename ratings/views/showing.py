@@ -1,15 +1,18 @@
 """How the pages of a report word what they show: rows, moves, versions, what to do next."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
+from django.db.models import Count
 from django.urls import reverse
 
 from ledger_site.base.choices import Result
+from ledger_site.base.differences import pieces
 from ledger_site.base.models import AuditEvent
 
-from .. import bars, movement, scoring, sight, versions, workflow
+from .. import movement, pictures, scoring, sight, versions, workflow
 from ..checks import Finding
 from ..choices import Form, Grade, Origin, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
@@ -20,6 +23,7 @@ from ..summary import Figures, share
 VILLAGE_CATEGORIES = frozenset({"village", "community"})  # whose rows stand in 附件三
 GIVEN_BACK = ("send_back", "reopen", "correct")
 LONGEST_LIST = 20
+TEXTS = frozenset(name for name, field in FIELDS.items() if field.widget == "text")
 
 
 # ---------------------------------------------------------------- rows
@@ -191,7 +195,7 @@ def cycles_of(report: Report, post) -> dict[str, Any] | None:
     rows = list(rows.order_by("cycle__year", "cycle__round"))
     if len(rows) < 2:
         return None
-    return bars.line([_in_cycle(row, post, row.pk == report.pk) for row in rows])
+    return pictures.line([_in_cycle(row, post, row.pk == report.pk) for row in rows])
 
 
 def _in_cycle(row, post, is_current: bool) -> dict[str, Any]:
@@ -303,6 +307,18 @@ def last_returns(reports: Iterable[Report]) -> dict[int, dict]:
     return {move.report_id: {"move": move, "named": named_in(move)} for move in moves}
 
 
+def answered(report: Report, between: Iterable[Mapping[str, Any]]) -> dict | None:
+    """The return that the newest version follows, and which of the fields it names have changed
+    `between` that version and the one before; None where that one was taken back by its unit."""
+    since = report.moves.filter(number=report.number - 1, action__in=GIVEN_BACK)
+    move = since.order_by("-pk").first()
+    changed = {one["name"] for one in between if "name" in one}
+    return move and {
+        "move": move,
+        "named": [one | {"is_changed": one["name"] in changed} for one in named_in(move)],
+    }
+
+
 def named_in(move: ReportMove) -> list[dict]:
     """The fields that a return or a correction names, each with its reason, "" without one."""
     named = move.data.get("fields", ())
@@ -343,7 +359,15 @@ def row_changes(old: ReportVersion, row: Mapping[str, Any] | None) -> list[dict]
 
 
 def _reported_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict]:
-    return changes(old, {name: new[name] for name in REPORTED_NAMES})
+    return marked_changes(old, {name: new[name] for name in REPORTED_NAMES})
+
+
+def marked_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict]:
+    """As `changes`, for few rows: each long text with what differs inside it."""
+    return [
+        one | {"pieces": pieces(one["old"], one["new"])} if one["name"] in TEXTS else one
+        for one in changes(old, new)
+    ]
 
 
 def between_versions(report: Report) -> list[dict] | None:
@@ -423,6 +447,26 @@ def totals_of(total: Figures) -> dict:
     }
 
 
+def siblings(report: Report, post) -> list[dict]:
+    """Grades among the rows of the superior's direct subordinates, this one among them: as
+    declared, of what is handed in, and as reviewed. Each has title and shares of a bar."""
+    found = (
+        Report.objects.direct(post)
+        .of(report.cycle_id)
+        .filter(is_rated=True, is_row_excused=False, state__in=(State.SUBMITTED, State.ACCEPTED))
+    )
+    grades = found.order_by().values_list("state", "entry__declared_grade", "entry__reviewed_grade")
+    declared, reviewed = Counter(), Counter()
+    for state, one, other, count in grades.annotate(n=Count("pk")):
+        declared[one] += count
+        if state == State.ACCEPTED:
+            reviewed[other] += count
+    return [
+        {"title": f"{label} {counts.total()} 个", "shares": pictures.bar(counts)}
+        for label, counts in (("已上报，申报等次", declared), ("已审核，审核等次", reviewed))
+    ]
+
+
 # ---------------------------------------------------------------- what comes next
 
 
@@ -436,9 +480,10 @@ def superior_name(report: Report) -> str:
     return report.parent.name if report.parent_id else report.name
 
 
-def deciders_text(report: Report) -> str:
-    """Who reviews: 中共…委员会（李审核、王审核）."""
-    names = "、".join(str(user) for user in workflow.deciders(report))
+def deciders_text(report: Report, deciders: Iterable | None = None) -> str:
+    """Who reviews: 中共…委员会（李审核、王审核）; `deciders` where they are known already."""
+    deciders = workflow.deciders(report) if deciders is None else deciders
+    names = "、".join(str(user) for user in deciders)
     return f"{superior_name(report)}（{names}）" if names else superior_name(report)
 
 

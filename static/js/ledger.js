@@ -8,8 +8,11 @@
  *   <input type=checkbox data-select-all>, [data-select], [data-selected-count]   batch tables
  *   <button data-copy="#id" hidden>     copies the text of #id
  *   <button data-print hidden>          prints
- *   <a data-key="j">                    is pressed by that key, outside of fields
- *   <button data-keys-toggle hidden>    switches these keys off and on
+ *   <a data-key="j">                    is pressed by that key, outside of fields; a field is entered
+ *   [data-key-item]                     j and k go from one to the next, x ticks the row's box
+ *   <form data-key-choices="name">      1, 2, 3 … choose among its radio buttons of this name
+ *   <details data-keys hidden>          says which keys there are
+ *   <button data-keys-toggle>           switches these keys off and on
  *   [data-focus]                        takes the focus when the page opens
  *   [data-announce]                     what is said aloud when htmx brings in another
  *   <select data-submit>                sends its form when it changes
@@ -333,7 +336,7 @@
     if (menu && !menu.contains(event.target)) menu.open = false;
   });
 
-  /* ---- Keys of the review page ---- */
+  /* ---- Keys: one letter each, so they can be switched off, and fields are spared ---- */
   let keysOn = true;
   try {
     keysOn = localStorage.getItem("keys") !== "off";
@@ -357,8 +360,39 @@
     sayKeys();
   });
 
+  const TYPED =
+    "input:not([type=radio]):not([type=checkbox]), select, textarea, [contenteditable]";
+
+  /* What a key does on this page, as a function; undefined where it does nothing. */
+  const pressedBy = (key) => {
+    const target = all("[data-key]").find((one) => one.dataset.key === key);
+    if (target) return () => (target.matches(TYPED) ? target.focus() : target.click());
+
+    const form = document.querySelector("[data-key-choices]");
+    const choices = form && form.querySelectorAll(`[name="${form.dataset.keyChoices}"]`);
+    const choice = choices && choices[Number(key) - 1];
+    if (choice) {
+      return () => {
+        choice.click();
+        choice.focus();
+      };
+    }
+
+    const items = all("[data-key-item]");
+    const row = document.activeElement.closest("tr");
+    const at = items.findIndex((one) => row && row.contains(one));
+    if (key === "x" && at >= 0) {
+      const box = row.querySelector("[data-select]:not(:disabled)");
+      return box ? () => box.click() : undefined;
+    }
+    const next = items[key === "j" ? at + 1 : key === "k" ? at - 1 : -1];
+    return next && (() => next.focus());
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
+      const field = document.querySelector("[data-keys]") && event.target.closest(TYPED);
+      if (field) return field.blur();
       const menu = document.querySelector("details.post[open]");
       if (menu) {
         menu.open = false;
@@ -367,11 +401,11 @@
       return;
     }
     if (!keysOn || event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
-    if (event.target.closest("input, select, textarea, [contenteditable]")) return;
-    const target = all("[data-key]").find((one) => one.dataset.key === event.key);
-    if (target) {
+    if (event.target.closest(TYPED)) return;
+    const pressed = pressedBy(event.key);
+    if (pressed) {
       event.preventDefault();
-      target.click();
+      pressed();
     }
   });
 
@@ -391,7 +425,7 @@
     all("form[data-autosave]", root).forEach((form) => {
       if (!form.ledgerAutosave) form.ledgerAutosave = new Autosave(form);
     });
-    all("[data-print], [data-copy], [data-keys-toggle]", root).forEach((one) => (one.hidden = false));
+    all("[data-print], [data-copy], [data-keys]", root).forEach((one) => (one.hidden = false));
     all("[data-select-all]", root).forEach((box) => count(box.closest("form") || document));
     sayKeys();
   };

@@ -64,10 +64,15 @@ def test_head_of_three_rows_merges_neighbours_under_one_head():
     assert sheet.print_title_rows == "$2:$4"
 
 
-def test_print_is_one_page_wide_on_a3_landscape_with_pages_counted():
-    sheet, _ = made([row("甲", 1, "", "好")])
+@pytest.mark.parametrize(
+    ("width", "paper"), [(46, (9, "portrait")), (101, (9, "landscape")), (146, (8, "landscape"))]
+)
+def test_print_is_one_page_wide_on_the_smallest_paper_with_pages_counted(width, paper):
+    columns = (*COLUMNS[:-1], Column(("等次",), width - 38))
 
-    assert (sheet.page_setup.paperSize, sheet.page_setup.orientation) == (8, "landscape")
+    sheet, _ = made([row("甲", 1, "", "好")], columns)
+
+    assert (sheet.page_setup.paperSize, sheet.page_setup.orientation) == paper
     assert (sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (1, 0)
     assert sheet.sheet_properties.pageSetUpPr.fitToPage
     assert sheet.oddFooter.center.text == "第 &P 页 共 &N 页"
@@ -143,6 +148,15 @@ def test_foot_stands_below_the_rows_and_begins_in_the_first_column():
 
     assert [cell.value for cell in sheet[6] if cell.value] == list(FOOT)
     assert sheet["A6"].value == FOOT[0]
+
+
+def test_foot_is_as_high_as_its_longest_text():
+    low, high = (
+        made([], foot=(text, "乙"))[0].row_dimensions[4].height for text in ("甲", "甲" * 60)
+    )
+
+    assert low == 36
+    assert 4 * 12 * 1.2 < high < 6 * 12 * 1.5
 
 
 def test_choices_are_offered_on_every_row_and_nowhere_else():

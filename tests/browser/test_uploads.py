@@ -15,6 +15,7 @@ from ledger_site.jobs.models import Job
 from ratings.columns import COLUMNS, FIELDS
 
 from .. import factories
+from .way import Way
 
 pytestmark = [
     pytest.mark.browser,
@@ -67,10 +68,11 @@ def send(page, path):
 
 def test_a_template_is_filled_in_sent_mended_written_and_undone(sign_in, line, worker, tmp_path):
     page = sign_in(line.township)
-    address = reverse("ratings:uploads", args=[line.cycle])
-    page.goto(address)
+    way, address = Way(page), reverse("ratings:uploads", args=[line.cycle])
+    way.link("下级审核")
+    way.link("导入台账")
     with page.expect_download() as download:
-        page.get_by_role("link", name="下载模板").click()
+        way.link("下载模板", exact=False)
     path = tmp_path / "台账.xlsx"
     download.value.save_as(path)
     cell = fill_in(path, "良好")
@@ -89,8 +91,10 @@ def test_a_template_is_filled_in_sent_mended_written_and_undone(sign_in, line, w
     send(page, path)
     confirm = page.get_by_role("button", name="确认写入 2 行")
     confirm.focus()
-    page.keyboard.press("Enter")
+    way.key("Enter")
     expect(page.get_by_role("heading", name="导入结果")).to_be_visible()
+    way.presses += 1  # 上传并检查, of the mended workbook
+    way.is_as_documented("审核单位：导入一张台账")
     assert line.of("branch").entry.declared_grade == "fairly_good"
 
     page.get_by_role("button", name="撤销导入").click()

@@ -1,15 +1,20 @@
 """The ways of the people through the ledger, in a real browser."""
 
 import re
+from datetime import timedelta
 
 import openpyxl
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Error, expect
 
+from orgs.choices import Kind, Role
 from ratings.choices import Grade, State
+from ratings.models import Report
 
 from .. import factories
+from .way import Way
 
 pytestmark = [
     pytest.mark.browser,
@@ -55,7 +60,8 @@ def test_secretary_fills_the_form_by_keyboard_hands_it_in_and_takes_it_back(sign
     expect(page.locator(".desk__sentence")).to_have_text(
         re.compile(r"请填报2012年度.*本级台账，截止\d+月\d+日24:00")
     )
-    page.get_by_role("link", name="填报", exact=True).click()
+    way = Way(page)
+    way.link("填报")
     saved = page.get_by_role("status")
 
     tab_to(page, "secretary_name")
@@ -97,12 +103,12 @@ def test_secretary_fills_the_form_by_keyboard_hands_it_in_and_takes_it_back(sign
     expect(page.locator("#id_contact_leader")).to_have_value("李明")
     expect(page.locator("#id_responsible_name")).to_have_value("张建国")
 
-    page.get_by_role("button", name="预览").click()
-    expect(page.get_by_role("cell", name="支部共有党员75人")).to_be_visible()
-    page.get_by_role("link", name="下一步：上报").click()
-    expect(page.locator("main")).to_contain_text("由谁审核中共测试省甲县乙乡委员会")
-    page.get_by_role("button", name="确认上报").click()
+    expect(page.get_by_role("region", name="报给谁")).to_contain_text("中共测试省甲县乙乡委员会")
+    page.keyboard.press("Tab")  # over 预览
+    way.key("Enter")
     expect(page.locator(".page-head")).to_contain_text("已上报")
+    expect(page.locator("#messages")).to_contain_text("已上报，由中共测试省甲县乙乡委员会审核")
+    way.is_as_documented("党支部：填报并上报")
     assert line.of("branch").state == State.SUBMITTED
 
     page.once("dialog", lambda dialog: dialog.accept())
@@ -112,76 +118,176 @@ def test_secretary_fills_the_form_by_keyboard_hands_it_in_and_takes_it_back(sign
     assert line.of("branch").entry.measures == "发展青年党员3名。"
 
 
-def test_a_row_goes_from_branch_to_county_and_into_the_workbook(sign_in, line, watch, tmp_path):
+LINE = (  # from the province down
+    ("province", "中共测试省委员会"),
+    ("city", "中共测试省中市委员会"),
+    ("county", "中共中市甲县委员会"),
+    ("township", "中共甲县乙乡委员会"),
+)
+
+
+@pytest.fixture
+def long_line(db):
+    """Two branches below four levels, in an open cycle: by name the persons, `of` the reports."""
+    units, above = {}, None
+    for name, title in LINE:
+        above = units[name] = factories.OrganizationFactory(
+            code=name, name=title, kind=Kind.COMMITTEE, parent=above
+        )
+    for name, title in (("branch", "甲县乙乡丙村党支部"), ("sibling", "甲县乙乡丁村党支部")):
+        units[name] = factories.OrganizationFactory(code=name, name=title, parent=above)
+    factories.open_cycle()
+    return {name: factories.appoint(unit) for name, unit in units.items()}
+
+
+def hand_up(sign_in, post):
+    """Accept what the direct subordinate sent and report upward, from the desk."""
+    way = Way(sign_in(post))
+    way.link("去审核")
+    way.link(re.compile("^审核.+"))
+    way.button("审核通过")
+    expect(way.page.locator(".page-head")).to_contain_text("已审核")
+    way.is_as_documented("县、市、省：审核一个单位的汇总")
+    way.home()
+    way.link("核对并上报")
+    way.button("确认上报")
+    expect(way.page.locator(".page-head")).to_contain_text("已上报")
+    way.is_as_documented("乡镇、县、市、省：上报本级")
+
+
+def test_a_row_goes_from_branch_to_province_and_into_the_workbook(
+    sign_in, long_line, watch, tmp_path
+):
     watch.expect("status of 422")  # a refusal that the way leads over
+    of = lambda name: factories.report_of(long_line[name].organization)  # noqa: E731
     for name in ("branch", "sibling"):
-        factories.fill(line.of(name))
-        factories.submit(line.of(name))
+        factories.fill(of(name))
+    factories.submit(of("sibling"))
 
-    township = sign_in(line.township)
-    township.get_by_role("link", name="去审核").click()
-    township.get_by_role("link", name=re.compile("^审核.*丙村")).click()
-    heading = township.get_by_role("heading", level=1)
+    # The secretary, on a phone: what is filled in already is handed in as it is.
+    branch = Way(sign_in(long_line["branch"], width=390, height=844))
+    expect(branch.page.locator(".desk__sentence")).to_contain_text("可以上报了，截止")
+    branch.link("核对并上报")
+    branch.button("确认上报")
+    expect(branch.page.locator(".page-head")).to_contain_text("已上报")
+
+    # The township, by the keyboard alone: the first row goes back, the second is accepted.
+    page = sign_in(long_line["township"])
+    heading, township = page.get_by_role("heading", level=1), Way(page)
+    township.key("o")
+    expect(heading).to_have_text("下级审核")
+    page.keyboard.press("?")
+    expect(page.locator(".keys dl")).to_be_visible()
+    page.keyboard.press("?")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.get_by_text("已选 1 个")).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("^审核.*丙村"))).to_be_focused()
+    township.key("Enter")
     expect(heading).to_have_text("甲县乙乡丙村党支部")
-    township.keyboard.press("j")
+    page.keyboard.press("j")
     expect(heading).to_have_text("甲县乙乡丁村党支部")
-    township.keyboard.press("k")
+    page.keyboard.press("k")
     expect(heading).to_have_text("甲县乙乡丙村党支部")
-    township.get_by_label("退回理由").press_sequentially("j 措施太笼统")  # here j is a letter
-    township.get_by_label("整改措施的问题").fill("请写明人数和时间")
-    township.get_by_role("button", name="退回", exact=True).click()
-    expect(township.locator(".page-head")).to_contain_text("已退回")
-
-    branch = sign_in(line.branch)
-    expect(branch.locator(".desk__sentence")).to_contain_text("材料被退回")
-    expect(branch.locator(".todo").first).to_contain_text("j 措施太笼统")
-    branch.get_by_role("link", name="修改", exact=True).click()
-    expect(branch.locator(".card").first).to_contain_text("j 措施太笼统")
-    branch.locator("#returned ~ ul").get_by_role("link", name="整改措施").click()
-    expect(branch.locator("#id_measures")).to_be_focused()
-    expect(branch.locator("#id_measures_findings")).to_contain_text("请写明人数和时间")
-    branch.locator("#id_measures").fill("2012年10月前发展青年党员3名。")
-    branch.get_by_role("button", name="下一步：上报").click()
-    expect(branch.get_by_role("region", name="与上次上报")).to_contain_text("2012年10月前")
-    branch.get_by_role("button", name="确认上报").click()
-    expect(branch.locator(".page-head")).to_contain_text("已上报")
-
-    township.goto(address("review", line.of("branch")))
-    expect(township.get_by_role("region", name="差异对照").first).to_contain_text("2012年10月前")
-    grade(township, "审核定级类别", "一般").click()
-    township.get_by_role("button", name="审核通过并看下一个").click()
-    expect(township.get_by_role("alert")).to_contain_text("理由")  # a lowered grade needs one
-    township.get_by_label("与申报等次不同的，写明理由").fill("制度不落实")
-    township.get_by_role("button", name="审核通过并看下一个").click()
+    township.key("r")
+    page.keyboard.type("j 措施太笼统")  # here j is a letter
+    tab_to(page, "reason_measures")
+    page.keyboard.type("请写明人数和时间")
+    township.key("Escape")
+    township.key("b")
     expect(heading).to_have_text("甲县乙乡丁村党支部")
-    expect(township.locator("#messages")).to_contain_text("审核等次“一般”，晋位升级目标“较好”")
-    grade(township, "审核定级类别", "较好").click()
-    township.get_by_role("button", name="审核通过", exact=True).click()
-    expect(township.locator(".page-head")).to_contain_text("已审核")
-    township.get_by_role("link", name="工作台").first.click()
-    township.get_by_role("link", name="核对并上报").click()
-    township.get_by_role("link", name="上报", exact=True).click()
-    township.get_by_role("button", name="确认上报").click()
-    expect(township.locator(".page-head")).to_contain_text("已上报")
+    township.is_as_documented("审核单位：用键盘退回第一份")
+    expect(page.get_by_text("已上报，申报等次 1 个", exact=True)).to_be_visible()  # of the siblings
+    township.presses = 0
+    township.key("a")
+    expect(page.locator("#messages")).to_contain_text("审核等次“较好”，晋位升级目标“好”")
+    township.is_as_documented("审核单位：照申报等次审核，其后每一份")
 
-    county = sign_in(line.county)
-    county.get_by_role("link", name="去审核").click()
-    county.get_by_role("link", name=re.compile("^审核.*乙乡")).click()
-    county.get_by_role("button", name="审核通过", exact=True).click()
-    expect(county.locator(".page-head")).to_contain_text("已审核")
-    county.get_by_role("navigation").get_by_role("link", name="汇总").click()
-    expect(county.locator(".card__head").first).to_contain_text("应定级 2　已定级 2")
-    with county.expect_download() as download:
-        county.get_by_role("link", name="附件三").first.click()
+    # Returned: the desk says why and leads to the field; the form says what changed.
+    branch.home()
+    page = branch.page
+    expect(page.locator(".desk__sentence")).to_contain_text("材料被退回")
+    expect(page.locator(".desk__now")).to_contain_text("j 措施太笼统")
+    branch.link("修改")
+    branch.click(page.locator("#returned ~ ul").get_by_role("link", name="整改措施"))
+    expect(page.locator("#id_measures")).to_be_focused()
+    expect(page.locator("#id_measures_findings")).to_contain_text("请写明人数和时间")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("2012年10月前发展青年党员3名。")
+    expect(page.locator("#since-last")).to_contain_text("2012年10月前")
+    branch.button("保存并上报")
+    expect(page.locator(".page-head")).to_contain_text("已上报")
+    branch.is_as_documented("党支部：按退回理由修改后重新上报")
+
+    # The new version beside the return; a lowered grade needs its reason.
+    township.home()
+    page = township.page
+    township.link("去审核")
+    township.click(page.get_by_role("link", name=re.compile("^审核.*丙村")))
+    expect(page.get_by_role("region", name="与上一版的差异").locator("ins").first).to_have_text(
+        "2012年10月前"
+    )
+    expect(page.get_by_text("整改措施（请写明人数和时间）：已修改")).to_be_visible()
+    page.keyboard.press("3")
+    expect(page.get_by_role("radio", name="一般", exact=True).first).to_be_checked()
+    page.keyboard.press("s")
+    expect(page.get_by_role("alert")).to_contain_text("理由")
+    township.key("w")
+    page.keyboard.type("制度不落实")
+    township.key("Escape")
+    township.key("s")
+    expect(page.locator("#messages")).to_contain_text("审核等次“一般”，晋位升级目标“较好”")
+    township.is_as_documented("审核单位：另定等次并写理由，用键盘")
+    township.home()
+    township.link("核对并上报")
+    township.button("确认上报")
+    expect(page.locator(".page-head")).to_contain_text("已上报")
+    township.is_as_documented("乡镇、县、市、省：上报本级")
+
+    for name in ("county", "city", "province"):
+        hand_up(sign_in, long_line[name])
+    second = factories.appoint(long_line["province"].organization, Role.REVIEW)
+    final = Way(sign_in(second))
+    final.link("查看")
+    final.button("定稿")
+    expect(final.page.locator(".page-head")).to_contain_text("已审核")
+    final.is_as_documented("省：另一人定稿")
+
+    final.home()
+    final.link("汇总")
+    expect(final.page.locator(".told")).to_contain_text("应定级 2 个，已定级 2 个")
+    with final.page.expect_download() as download:
+        final.link("附件三（村、社区台账）")
+    final.is_as_documented("省：下载附件三")
     path = tmp_path / "annex3.xlsx"
     download.value.save_as(path)
     cells = [
         [cell for cell in row if cell is not None]
         for row in openpyxl.load_workbook(path).active.iter_rows(values_only=True)
     ]
-    written = next(row for row in cells if "甲县乙乡丙村党支部" in row)
+    (written,) = (row for row in cells if "丙村党支部" in row)
     assert written[8:10] == ["较好", "一般"]
     assert "2012年10月前发展青年党员3名。" in written
+
+
+def test_who_is_late_is_reminded_and_a_unit_is_found_by_its_initials(sign_in, line):
+    day = timezone.localdate() - timedelta(days=1)
+    Report.objects.filter(pk=line.of("township").pk).update(below_due_on=day)
+    way = Way(sign_in(line.township))
+    expect(way.page.locator(".desk__sentence")).to_contain_text("有 2 个下级逾期未报，请提醒")
+    way.link("查看并催报")
+    expect(way.page.get_by_label("催报文字")).to_have_value(re.compile("丙村党支部.*请尽快上报"))
+    way.button("发出催报")
+    expect(way.page.locator("#messages")).to_contain_text("已向 2 个逾期单位发出催报")
+    way.is_as_documented("审核单位：催报")
+
+    way.home()
+    way.link("组织")
+    way.page.get_by_label("查找").fill("bc")
+    way.key("Enter")
+    found = way.page.get_by_role("row", name=re.compile("丙村党支部"))
+    expect(found).to_contain_text("1 人任职")
+    way.is_as_documented("管理人员：按拼音首字母找一个单位")
 
 
 def test_two_tabs_lose_nothing(sign_in, line, watch):
@@ -241,8 +347,7 @@ def test_everything_works_without_javascript(sign_in, line):
     grade(branch, "申报定级类别", "较好").click()
     branch.get_by_role("button", name="保存", exact=True).click()
     expect(branch.locator("#id_basic_info")).to_have_value("支部共有党员75人。")
-    branch.get_by_role("button", name="下一步：上报").click()
-    branch.get_by_role("button", name="确认上报").click()
+    branch.get_by_role("button", name="保存并上报").click()
     expect(branch.locator(".page-head")).to_contain_text("已上报")
 
     township = sign_in(line.township, has_javascript=False)

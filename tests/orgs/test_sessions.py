@@ -143,6 +143,33 @@ def test_a_session_ends_with_the_appointment(client, line, user):
     assert not is_in(client)
 
 
+@pytest.mark.parametrize("headers", [{}, {"X-Polling": "1"}], ids=["at work", "asks by itself"])
+def test_a_deputys_session_ends_with_the_deputys_last_day(line, monkeypatch, headers):
+    """Though nobody does anything on that night, and the deputy holds a post of their own."""
+    today, deputy = timezone.localdate(), line.branch.user
+    accounts.deputize(
+        line.township.user,
+        line.units["township"],
+        deputy=deputy,
+        roles=[Role.REVIEW],
+        until=today,
+        by=line.county,
+    )
+    client, other = Client(), Client()
+    sign_in(client, deputy)
+    sign_in(other, line.sibling.user)
+    assert is_in(client)
+    monkeypatch.setattr(timezone, "localdate", lambda *a: today + timedelta(days=1))
+
+    answer = client.get(DESK, follow=True, headers=headers)
+
+    assert "您的代理或任职已到期" in answer.content.decode()
+    assert not is_in(client)
+    assert is_in(other)
+    sign_in(client, deputy)
+    assert is_in(client)
+
+
 def test_a_session_from_before_the_sign_in_is_not_the_one_after(client, user):
     client.get(SECOND)
     session = client.session

@@ -11,7 +11,7 @@ from orgs.choices import Kind, Role
 from orgs.models import Appointment, Organization
 from orgs.views import CHILDREN
 
-from ..factories import OrganizationFactory, UserFactory, appoint
+from ..factories import OrganizationFactory, UserFactory, appoint, fill, submit
 
 TREE = reverse("orgs:tree")
 
@@ -294,6 +294,31 @@ def test_an_organization_shows_its_former_names(client, line):
     text = client.get(unit_page(line.units["branch"])).content.decode()
 
     assert "甲县乙乡旧村党支部（旧村党支部），用至 2011年5月1日" in text
+
+
+def test_what_hangs_on_a_node_is_told_as_far_as_it_is_seen(client, line):
+    fill(line.of("branch"))
+    submit(line.of("branch"))
+    appoint(line.units["branch"], user=line.township.user)
+
+    def told(post, unit):
+        client.force_login(post.user)
+        children = client.get(branch_of(line.units[unit])).context["children"]
+        return [
+            (
+                node.code,
+                node.people_count,
+                [(one["text"], one["record"] and one["record"].state) for one in node.hanging],
+            )
+            for node in children
+        ]
+
+    branches = [("B1", 2, [("", "submitted")]), ("B2", 1, [("", "draft")])]
+    unseen = [("B1", 2, [("", None)]), ("B2", 1, [("", None)])]
+    assert told(line.township, "township") == branches
+    assert told(line.county, "township") == unseen
+    assert told(line.county, "county") == [("T", 1, [("应定级 2 个", "draft")])]
+    assert told(line.branch, "county") == [("T", 1, [])]
 
 
 @pytest.mark.parametrize("name", ["tree", "branch", "organization"])

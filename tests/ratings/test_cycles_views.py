@@ -9,13 +9,18 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ledger_site.base.models import AuditEvent
-from orgs.choices import Role
+from ledger_site.base.workflow import TransitionRefused
+from ledger_site.jobs.choices import JobState
+from ledger_site.jobs.models import Job
+from ledger_site.jobs.services import run as run_job
+from orgs.choices import Duty, Role
 from orgs.models import Category
+from ratings import opening
 from ratings.choices import CycleState, State
 from ratings.models import Cycle, Report
 
 from .. import factories
-from ..factories import appoint, hand_up
+from ..factories import UserFactory, appoint, hand_up
 
 LIST, NEW = reverse("ratings:cycles"), reverse("ratings:new_cycle")
 
@@ -33,6 +38,9 @@ def manager(client, line):
     post = appoint(line.units["province"], Role.MANAGE)
     client.force_login(post.user)
     return post
+
+
+HUGE = "9" * 30
 
 
 def prepared(**values):
@@ -151,9 +159,6 @@ def test_a_new_cycle_takes_kinds_and_categories(client, line, manager):
     assert village.name in page
 
 
-HUGE = "9" * 30
-
-
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
@@ -194,6 +199,143 @@ def test_the_form_proposes_this_year_and_the_newest_cycle(client, line, manager)
     initial = client.get(NEW).context["form"].initial
 
     assert initial == {"year": timezone.localdate().year, "previous": line.cycle}
+
+
+# ---------------------------------------------------------------- changing
+
+
+def edit(cycle):
+    return reverse("ratings:edit_cycle", args=[cycle])
+
+
+def test_everything_of_a_prepared_cycle_can_be_changed(client, line, manager):
+    village, organ = (Category.objects.get(code=code) for code in ("village", "organ"))
+    cycle = prepared(kinds=["branch"])
+    cycle.categories.set([village])
+    page = client.get(edit(cycle))
+    entered = page.context["form"].initial
+    assert (entered["kinds"], entered["categories"]) == (["branch"], [village.pk])
+    day = timezone.localdate() + timedelta(days=30)
+    changed = {
+        "year": "2014",
+        "title": "试点",
+        "previous": line.cycle.pk,
+        "final_due_on": day.isoformat(),
+        "remind_days": "5",
+        "kinds": ["general_branch"],
+        "categories": [organ.pk],
+        "token": "0",
+    }
+
+    pressed = client.post(edit(cycle), form(**changed), follow=True)
+
+    assert said(pressed) == ["“试点”：已保存"]
+    cycle.refresh_from_db()
+    assert (cycle.label, cycle.title, cycle.previous) == ("2014-1", "试点", line.cycle)
+    assert (cycle.final_due_on, cycle.remind_days, cycle.token) == (day, 5, 1)
+    assert (cycle.kinds, list(cycle.categories.all())) == (["general_branch"], [organ])
+    event = AuditEvent.objects.get(action="edit_cycle")
+    assert event.person_id == manager.person_id
+    assert event.data["categories"] == [[village.pk], [organ.pk]]
+    assert event.data["previous"] == [None, "2012年度"]
+    # The same again is no change and leaves nothing; nobody writes over what was not seen.
+    client.post(edit(cycle), form(**changed | {"token": "1"}))
+    stale = client.post(edit(cycle), form(**changed | {"title": "旧页面"}), follow=True)
+    assert AuditEvent.objects.filter(action="edit_cycle", result="done").count() == 1
+    assert "刚刚由他人修改" in said(stale)[-1]
+    cycle.refresh_from_db()
+    assert (cycle.title, cycle.token) == ("试点", 1)
+
+
+@pytest.mark.parametrize("state", [CycleState.OPEN, CycleState.CLOSED])
+def test_of_a_cycle_that_has_begun_name_and_reminders_alone_can_be_changed(
+    client, line, manager, state
+):
+    Cycle.objects.update(state=state)
+    fields = client.get(edit(line.cycle)).context["form"].fields
+    assert set(fields) == {"title", "remind_days"}
+
+    values = {"title": "二〇一二年", "remind_days": "", "token": "0", "days_per_level": "1"}
+    client.post(edit(line.cycle), form(**values))
+
+    cycle = Cycle.objects.get()
+    assert (cycle.year, cycle.title, cycle.remind_days) == (2012, "二〇一二年", None)
+    assert cycle.days_per_level == 7
+    with pytest.raises(TransitionRefused, match="只能修改名称和自动催报"):
+        opening.edit_cycle(cycle, {"days_per_level": 1}, by=manager, token=cycle.token)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said_at"),
+    [
+        ({"year": "2012"}, "__all__"),
+        ({"title": ""}, "title"),
+        ({"remind_days": "61"}, "remind_days"),
+        ({"remind_days": HUGE}, "remind_days"),
+        ({"previous": "self"}, "previous"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_said_at_its_field(client, line, manager, changed, said_at):
+    cycle = prepared()
+    changed = {name: cycle.pk if value == "self" else value for name, value in changed.items()}
+
+    page = client.post(edit(cycle), form(**{"title": "试点", "token": "0"} | changed))
+
+    assert list(page.context["form"].errors) == [said_at]
+    assert "2013年度" in page.content.decode()  # the page is still that of this cycle
+    assert Cycle.objects.filter(pk=cycle.pk, token=0).exists()
+
+
+@pytest.mark.parametrize("duty", Duty.values)
+def test_cycles_are_the_system_administrators_work_and_no_other_ones(client, line, duty):
+    """From the first page to the reopening, without a post; the trail says by whom."""
+    user = UserFactory(duty=duty, is_staff=True, full_name="系统员")
+    client.force_login(user)
+    if duty != Duty.SYSTEM:
+        for address in (NEW, edit(line.cycle), act_on(line.cycle, "close")):
+            assert client.get(address).status_code == 404
+        assert client.get(LIST).context["rows"] == []
+        return
+
+    assert reverse("ratings:cycles") in client.get(reverse("desk")).content.decode()
+    client.post(NEW, form(previous=line.cycle.pk))
+    cycle = Cycle.objects.get(year=2013)
+    page = client.get(reverse("ratings:cycle", args=[cycle]))
+    offered = ("may_edit", "may_write_notice", "may_set_score_sheet")
+    assert [page.context[name] for name in offered] == [True, False, False]
+    client.post(edit(cycle), form(title="试点", previous=line.cycle.pk, token="0"))
+    client.post(act_on(cycle, "open"))
+    assert Cycle.objects.get(pk=cycle.pk).state == CycleState.OPEN
+    close(line)
+    client.post(act_on(line.cycle, "close"))
+    client.post(act_on(line.cycle, "reopen"), {"reason": "核查"})
+
+    found = AuditEvent.objects.filter(person_name="系统员", result="done")
+    acts = found.exclude(action="sign_in").order_by("pk")
+    assert [(one.action, one.post) for one in acts] == [
+        (action, "系统管理员")
+        for action in ("create_cycle", "edit_cycle", "open_cycle", "close_cycle", "reopen_cycle")
+    ]
+    # What is in the cycles stays closed.
+    assert client.get(line.of("province").get_absolute_url()).status_code == 404
+
+
+def test_a_large_cycle_is_opened_in_the_background_for_the_system_administrator(
+    client, line, monkeypatch, settings, tmp_path
+):
+    settings.JOBS_DIR = tmp_path
+    monkeypatch.setattr("ratings.jobs.LARGE", 1)
+    client.force_login(UserFactory(duty=Duty.SYSTEM, is_staff=True))
+    cycle = prepared()
+
+    answer = client.post(act_on(cycle, "open"))
+
+    job = Job.objects.get()
+    assert answer.url == job.get_absolute_url()
+    assert client.get(answer.url).status_code == 200
+    run_job(job.pk, 1)
+    job.refresh_from_db()
+    assert (job.state, Cycle.objects.get(pk=cycle.pk).state) == (JobState.DONE, CycleState.OPEN)
 
 
 # ---------------------------------------------------------------- opening, closing, reopening

@@ -1,7 +1,8 @@
 """汇总 and 核对: figures, what they are based on, their recount, and the official sheets."""
 
+import re
+from datetime import date
 from io import BytesIO
-from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
@@ -13,7 +14,6 @@ from openpyxl import load_workbook
 from ledger_site.base.models import AuditEvent
 from orgs.choices import Kind
 from ratings import services, workflow
-from ratings.bars import WIDTH, bar
 from ratings.choices import Form, Grade
 from ratings.models import LedgerEntry, Report
 from ratings.summary import summarize
@@ -178,6 +178,36 @@ def test_what_is_missing_is_told_apart_by_name(client, line):
     }
     total = page.context["total"]
     assert (total["expected"], total["total"], total["excused"]) == (5, 2, 1)
+
+
+def test_the_summary_begins_with_who_how_many_and_compared_with_what(client, reported):
+    accept(reported.of("township"))
+    page = own_page(client, reported, "county")
+    submit(reported.of("county"))
+    later = factories.open_cycle(2013, previous=reported.cycle)
+    for name, grade in (("branch", "good"), ("sibling", "fairly_good")):
+        report = report_of(reported.units[name], later)
+        due = {"deadline_text": "2013年底", "due_on": date(2013, 12, 31)}
+        fill(report, declared_grade=grade, proposed_target="good", **due)
+        submit(report)
+        accept(report)
+    township = report_of(reported.units["township"], later)
+
+    client.force_login(reported.township.user)
+    now = client.get(reverse("ratings:own_summary", args=[later]))
+    client.force_login(reported.county.user)
+    waiting = client.get(reverse("ratings:own_summary", args=[later]))
+
+    first = (
+        "应定级 2 个，已定级 2 个，其中好 0 个（0.0%）、较好 1 个（50.0%）、一般 1 个（50.0%）、"
+    )
+    assert page.context["told"] == f"{first}较差 0 个（0.0%）。"
+    assert page.context["not_in"] == ""
+    assert now.context["told"].endswith(
+        "与2012年度相比，“好”的比重由 0.0% 上升 50.0 个百分点，“较差”的比重由 0.0% 持平。"
+    )
+    assert waiting.context["told"] == "应定级 2 个，已定级 0 个。"
+    assert waiting.context["not_in"] == f"还没有计入的：{township.name}（未报）。"
 
 
 def test_shares_of_nothing_are_a_dash(client, line):
@@ -389,24 +419,76 @@ def test_a_code_cannot_break_out_of_the_header(client, reported):
     assert 'filename="annex1-2012-1-T____X__1__.xlsx"' in answer["Content-Disposition"]
 
 
-# ---------------------------------------------------------------- bars and queries
+# ---------------------------------------------------------------- pictures and queries
 
 
-@pytest.mark.parametrize("counts", [(1, 1, 1, 0), (0, 0, 0, 7), (3, 0, 2, 2), (1, 999, 0, 0)])
-def test_a_bar_is_filled_without_gaps(counts):
-    parts = bar(dict(zip(Grade, counts, strict=True)))
+@pytest.fixture
+def twice(line):
+    """Two townships of two branches each, reported to the county in two cycles."""
+    county = line.units["county"]
+    other = OrganizationFactory(code="U", name="丑乡党委", kind=Kind.COMMITTEE, parent=county)
+    below = [OrganizationFactory(code=f"U{n}", name=f"丑{n}村党支部", parent=other) for n in (1, 2)]
+    below += [line.units["branch"], line.units["sibling"]]
+    for number, decided in enumerate(("average poor average poor", "good good good poor"), 2):
+        line.cycle = factories.open_cycle(2012, number, previous=line.cycle)
+        for unit, grade in zip(below, map(Grade, decided.split()), strict=True):
+            hand_up(report_of(unit, line.cycle), grade=grade, reason="核实", target=grade.next)
+        for unit in (other, line.units["township"]):
+            hand_up(report_of(unit, line.cycle))
+    return line
 
-    assert [part["count"] for part in parts] == list(counts)
-    assert parts[0]["x"] == 0
-    for one, after in pairwise(parts):
-        assert one["x"] + one["width"] == after["x"]
-    assert parts[-1]["x"] + parts[-1]["width"] == WIDTH
+
+def drawn_in(table: str) -> dict[str, tuple[list[int], list[str]]]:
+    """By line of a table with bars: the numbers of its bar, and the percentages of its cells, of
+    now and of the cycle before."""
+    found = {}
+    for line in table.split("<tr")[2:]:
+        name, _, said = re.search(r"<title>(.*?)</title>", line)[1].partition("，")
+        found[name] = (
+            [int(n) for n in re.findall(r" (\d+)", said)],
+            re.findall(r"[\d.]+(?=%<)", line),
+        )
+    return found
 
 
-def test_a_bar_of_nothing_is_empty():
-    parts = bar(dict.fromkeys(Grade, 0))
+def test_pictures_say_what_the_tables_beside_them_say(client, twice, django_assert_max_num_queries):
+    client.force_login(twice.county.user)
+    with django_assert_max_num_queries(16):
+        response = client.get(reverse("ratings:own_summary", args=[twice.cycle]))
+    page, now = response.content.decode(), response.context
+    before = client.get(reverse("ratings:own_summary", args=[now["cycle"].previous])).context
 
-    assert [(part["width"], part["percent"]) for part in parts] == [(0, "—")] * 4
+    for caption, lines in (("各单位等次构成", "rows"), ("各领域类别等次构成", "categories")):
+        said = {"合计": now["total"], **{line["name"]: line for line in now[lines]}}
+        then = {"合计": before["total"], **{line["name"]: line for line in before[lines]}}
+        assert drawn_in(page.partition(f">{caption}<")[2].partition("</table>")[0]) == {
+            name: (
+                [n for of in (said, then) for n in grades(of[name])],
+                [
+                    share
+                    for pair in zip(said[name]["grades"], then[name]["grades"], strict=True)
+                    for _, share in pair
+                ],
+            )
+            for name in said
+        }
+    panels = {
+        panel["name"]: [one["percent"] for one in panel["columns"]] for panel in now["panels"]
+    }
+    assert panels == {row["name"]: [share for _, share in row["grades"]] for row in now["rows"]}
+    assert len(panels) == 2
+
+
+def test_a_unit_without_a_cycle_before_is_compared_with_the_whole_alone(client, reported):
+    page = page_of(client, reported, "county", "township")
+
+    assert (page.context["earlier"], page.context["unit_bars"], page.context["panels"]) == (
+        "",
+        [],
+        [],
+    )
+    assert [row["before"] for row in page.context["category_bars"]] == [[], []]
+    assert page.context["marks"] == [50]
 
 
 @pytest.mark.parametrize("view", ["own_summary", "recount"])

@@ -368,6 +368,10 @@ def test_pages_follow_each_other_forth_and_back_with_their_filters(client, many)
         "末页，本页 50 条",
         "第 2 页，本页 50 条",
     ]
+    parts = [page.context["pages"]["part"] for page in (first, second, third, last)]
+    assert parts == ["第 1—50 条", "第 51—100 条", "第 101—120 条", "末页，本页 50 条"]
+    printed = "这里只是其中一页（第 51—100 条），其余请翻页打印，全部请下载附件。"
+    assert printed in second.content.decode()
     for page in (first, second, third):
         for link in ("first", "previous", "next", "last"):
             asked = page.context["pages"][link]

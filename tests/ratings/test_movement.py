@@ -319,6 +319,17 @@ def test_pages_show_the_figures_and_open_their_rows(client, province):
     page = client.get(reverse("ratings:own_movement", args=[cycle]), follow=True)
     found = of(report)
     assert page.context["total"].counts == found.counts
+    drawn = [one["told"] for one in page.context["flow"]["bands"]]
+    assert drawn == [
+        f"{line['label']}→{now} {cell['count']}（{cell['word']}）"
+        for line in page.context["matrix"]
+        for now, cell in zip(page.context["grades"], line["cells"], strict=True)
+        if cell["count"]
+    ]
+    assert "，".join(drawn) in page.content.decode()
+    for one in page.context["flow_legend"]:
+        cells = (cell for line in page.context["matrix"] for cell in line["cells"])
+        assert one["count"] == sum(c["count"] for c in cells if c["word"] == one["label"])
     for line in page.context["matrix"]:
         for cell in line["cells"]:
             if cell["url"]:

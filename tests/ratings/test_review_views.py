@@ -1,5 +1,6 @@
 """下级审核: the queue, batches, the review of one report, deadlines and reminders."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -491,7 +492,7 @@ def test_late_subordinates_are_reminded_once_a_day(client, line, reviewer):
 
     assert before.context["late_count"] == 2
     assert line.of("branch").short_name in before.context["late_text"]
-    assert "已向 2 个逾期单位发出催报" in said(first)[0]
+    assert "已向 2 个单位发出催报" in said(first)[0]
     assert "今天已经催报过" in said(second)[0]
     assert Reminder.objects.count() == 2
     assert second.context["reminded_count"] == 2
@@ -524,3 +525,42 @@ def test_a_unit_sets_the_last_day_of_its_own_subordinates_only(client, line, rev
 @pytest.mark.parametrize("name", ["batch", "remind"])
 def test_writes_are_posts(client, line, reviewer, name):
     assert client.get(reverse(f"ratings:{name}", args=[line.cycle])).status_code == 405
+
+
+def test_one_press_takes_over_what_was_declared_and_opens_the_next(client, waiting, reviewer):
+    line = waiting
+    address = review_of(line.of("branch"))
+    page = client.get(address)
+    form = page.content.decode().partition("review-side__first")[2].partition("</form>")[0]
+    sent = dict(re.findall(r'name="(\w+)" value="(\w+)"', form))
+
+    answer = client.post(address, sent)
+
+    assert page.context["as_declared"] == Grade.FAIRLY_GOOD
+    assert answer.url == review_of(line.of("sibling"))
+    entry = line.of("branch").entry
+    assert (entry.reviewed_grade, entry.target_grade) == (Grade.FAIRLY_GOOD, Grade.GOOD)
+    shares = [
+        [(one["grade"], one["count"]) for one in said["shares"] if one["count"]]
+        for said in client.get(answer.url).context["siblings"]
+    ]
+    assert shares == [[("fairly_good", 2)], [("fairly_good", 1)]]
+
+
+def test_a_new_version_is_shown_beside_the_return_it_answers(client, line, reviewer):
+    factories.fill(line.of("branch"))
+    factories.submit(line.of("branch"))
+    named = {"measures": "太笼统", "problems": ""}
+    workflow.move("send_back", line.of("branch"), by=line.township, reason="请改", fields=named)
+    factories.fill(line.of("branch"), measures="发展青年党员3名，10月前完成。")
+    factories.submit(line.of("branch"))
+
+    page = client.get(review_of(line.of("branch")))
+
+    answered = page.context["answered"]
+    assert answered["move"].reason == "请改"
+    assert [(one["name"], one["is_changed"]) for one in answered["named"]] == [
+        ("problems", False),
+        ("measures", True),
+    ]
+    assert "发展青年党员3名<ins>，10月前完成</ins>。" in page.content.decode()

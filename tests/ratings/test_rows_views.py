@@ -384,3 +384,57 @@ def test_the_reason_a_return_gives_for_a_field_stands_at_the_field(client, line,
     fields = {one["name"]: one for part in page.context["parts"] for one in part["fields"]}
     assert [f["message"] for f in fields["measures"]["findings"]] == ["上级退回意见：没有写明资金"]
     assert fields["problems"]["findings"] == []
+
+
+def test_one_press_saves_and_hands_in_and_a_second_one_says_the_same(client, line, branch):
+    factories.fill(branch)
+    sent = form_of(line.of("branch"), problems="党员年龄偏大。", next="submit")
+
+    answers = [client.post(address("fill", branch), sent, follow=True) for _ in range(2)]
+
+    said = [[str(one) for one in answer.context["messages"]] for answer in answers]
+    assert said == [[f"已上报，由{line.units['township'].name}审核"]] * 2
+    report = line.of("branch")
+    assert (report.state, report.number) == (State.SUBMITTED, 1)
+    assert report.entry.problems == "党员年龄偏大。"
+    assert [move.action for move in report.moves.all()] == ["submit"]
+
+
+def test_what_stands_against_handing_in_is_said_on_the_form_and_nothing_is_lost(
+    client, line, branch
+):
+    page = client.post(address("fill", branch), form_of(branch, **NEW, next="submit"))
+
+    assert page.status_code == 422
+    assert page.context["refusal"]
+    top = page.content.decode().partition("error-summary")[2].partition("</section>")[0]
+    assert [one["field"] for one in page.context["blanks"]] == [
+        name for name in REPORTED_NAMES if f'href="#id_{name}"' in top
+    ]
+    report = line.of("branch")
+    assert (report.state, report.entry.secretary_name) == (State.DRAFT, "张建国")
+
+
+def test_a_stale_press_hands_nothing_in(client, line, branch):
+    factories.fill(branch)
+    stale = form_of(branch, problems="另一页写的", next="submit")
+
+    page = client.post(address("fill", branch), stale)
+
+    assert page.status_code == 409
+    assert line.of("branch").state == State.DRAFT
+
+
+def test_the_form_shows_what_will_be_handed_in_again(client, line, branch):
+    factories.fill(branch)
+    factories.submit(branch)
+    workflow.move("send_back", line.of("branch"), by=line.township, reason="太笼统")
+    typed = form_of(line.of("branch"), measures="发展青年党员3名，10月前完成。")
+
+    answer = client.post(address("autosave", branch), typed).json()
+    page = client.get(address("fill", branch))
+
+    (change,) = page.context["row_changes"]
+    assert (change["name"], change["new"]) == ("measures", "发展青年党员3名，10月前完成。")
+    assert "10月前完成" in answer["replace"]["since-last"]
+    assert page.context["reviewer_count"] == 1

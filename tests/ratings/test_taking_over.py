@@ -10,12 +10,13 @@ from zipfile import ZipFile
 import pytest
 from openpyxl import load_workbook
 
+from ledger_site.base.importing import Rejected
 from ledger_site.base.reading import Row
 from ledger_site.base.trail import WithoutUnit
 from ledger_site.base.workflow import TransitionRefused
 from orgs import changes, tree
 from orgs.choices import ChangeKind, Kind
-from orgs.loading import Rejected, load_rows
+from orgs.loading import load_rows
 from orgs.models import Category, Organization
 from orgs.posts import system_post
 from ratings import exports, opening, services, sight, taking_over, verification, workflow

@@ -187,7 +187,9 @@ def test_the_marked_workbook_says_what_is_wrong_and_goes_through_when_mended(cle
     commented = [c for cells in book["附件三"].iter_rows() for c in cells if c.comment]
     assert [cell.value for cell in commented] == ["良好"]
     assert "好、较好、一般、较差" in commented[0].comment.text
-    assert book["错误清单"]["B2"].value == commented[0].coordinate
+    listed = book["错误清单"]
+    assert listed["B2"].value == commented[0].coordinate
+    assert (listed.print_title_rows, listed.page_setup.orientation) == ("$1:$1", "landscape")
     commented[0].value = "较好"
     out = io.BytesIO()
     book.save(out)

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,7 +17,7 @@ from orgs.choices import Role
 from ratings import services as rating_services
 from ratings.choices import CycleState, Occasion
 from ratings.models import Cycle, Reminder, Report
-from rectification import following, services, workflow
+from rectification import board, following, reminding, services, workflow
 from rectification.models import HelpingUnit, Measure
 from rectification.workflow import CLAIM, CLOSE, NOTE, SEND_BACK
 from tests import factories
@@ -72,6 +73,18 @@ def assert_each_figure_opens_its_rows(client, page):
         assert len(behind(client, url)) == count, url
 
 
+def assert_each_bar_says_what_its_line_says(page):
+    text = page.content.decode()
+    for line in page.context["lines"]:
+        n = {cell["label"]: cell["count"] for cell in line["cells"]}
+        said = [n["逾期"], n["进行中"] - n["逾期"], n["待验收"], n["已销号"]]
+        assert [part["count"] for part in line["bar"]] == said
+        assert sum(said) == line["all"]
+        labels = ("逾期", "进行中，未逾期", "待验收", "已销号")
+        bar = "".join(f"，{label} {n}" for label, n in zip(labels, said, strict=True))
+        assert f"<title>{line['name']}{bar}</title>" in text
+
+
 @pytest.fixture
 def reported(line):
     """Both branches' rows have reached the county."""
@@ -112,6 +125,7 @@ def test_every_figure_opens_exactly_its_rows_over_random_trees(client, line, see
         for by in groupings.get(who, ("unit",)):
             page = figures(client, line, by=by)
             assert_each_figure_opens_its_rows(client, page)
+            assert_each_bar_says_what_its_line_says(page)
             seen += sum(row["all"] for row in page.context["lines"])
         for row in figures(client, line).context["lines"]:
             if row["deeper"]:
@@ -342,12 +356,11 @@ def test_the_desk_says_what_of_its_own_measures_a_branch_has_to_do(client, line)
 
     found = tasks(client, line.branch)
 
-    title = f"{line.cycle}有整改措施要办理"
+    title = f"{line.cycle}有整改措施要办理：退回整改 1 条，逾期 1 条，七天内到期 1 条"
     assert list(found) == [title]
-    assert found[title].text == "退回整改 1 条，逾期 1 条，七天内到期 1 条。"
     assert client.get(reverse("desk")).context["sentence"].startswith(title)
     act(NOTE, one, line.branch)
-    assert "退回整改" not in tasks(client, line.branch)[title].text
+    assert "退回整改" not in next(iter(tasks(client, line.branch)))
 
 
 def test_the_desk_says_what_a_superior_has_to_verify_and_what_is_overdue(client, reported):
@@ -377,3 +390,50 @@ def test_a_reminder_of_measures_stands_on_the_desk_while_they_are_overdue(client
     assert len(client.get(reverse("desk")).context["reminders"]) == 1
     Measure.objects.filter(pk=late.pk).update(due_on=date(2099, 1, 1))
     assert client.get(reverse("desk")).context["reminders"] == []
+
+
+# ---------------------------------------------------------------- by the system
+
+
+def test_the_system_reminds_of_overdue_measures_every_week_where_they_are(
+    line, client, monkeypatch
+):
+    """The unit itself, with the words of a superior; in closed cycles too, unless they say no."""
+    lay(line.of("branch"), -2, -1, 5)
+    lay(line.of("sibling"), 5)
+    today = TODAY()
+    Cycle.objects.update(state=CycleState.CLOSED)
+    seen = []
+    for passed in range(9):
+        monkeypatch.setattr(timezone, "localdate", lambda *a, n=passed: today + timedelta(days=n))
+        before = Reminder.objects.count()
+        reminding.remind_of_measures()
+        new = Reminder.objects.order_by("pk").values_list("report__code", flat=True)[before:]
+        seen += [(passed, code) for code in new]
+
+    assert seen == [(0, "B1"), (6, "B2"), (7, "B1")]
+    reminder = Reminder.objects.earliest("pk")
+    assert (reminder.occasion, reminder.person_name) == (Occasion.MEASURES, "系统")
+    assert reminder.text == board.late_text(line.of("branch"), board.Late(2, 1))
+    client.force_login(line.township.user)
+    page = client.get(reverse("rectification:remind", args=[line.cycle])).content.decode()
+    assert "系统（自动催报）" in page
+    Reminder.objects.all().delete()
+    for state in ("excused", "draft"):
+        Report.objects.filter(code="T").update(state=state)
+        Cycle.objects.update(remind_days=None if state == "draft" else 3)
+        assert reminding.remind_of_measures() == "催报 0 个单位"
+
+
+def test_queries_of_the_systems_reminders_do_not_grow(line):
+    def used():
+        Reminder.objects.all().delete()
+        with CaptureQueriesContext(connection) as queries:
+            reminding.remind_of_measures()
+        return len(queries), Reminder.objects.count()
+
+    lay(line.of("branch"), -2)
+    few = used()
+    lay(line.of("sibling"), -2, -3, -4)
+
+    assert (used(), few) == ((few[0], 2), (few[0], 1))

@@ -13,9 +13,11 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.cell.cell import MergedCell
 from openpyxl.comments import Comment
 from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.worksheet.properties import PageSetupProperties
 
 FAULTY = PatternFill("solid", fgColor="FFF2A8")
 AUTHOR = "系统"
+A4 = 9
 HEADS = ("工作表", "单元格", "列名", "填写内容", "原因和处理办法")
 WIDTHS = (16, 10, 22, 30, 80)
 
@@ -58,6 +60,10 @@ def mark(book: Workbook, marks: list[list[str]], name: str) -> None:
             cell.data_type = "s"  # a text that begins with = is no formula
             cell.alignment = Alignment(wrap_text=True, vertical="top")
     listed.freeze_panes = "A2"
+    listed.print_title_rows = "1:1"
+    listed.page_setup.paperSize, listed.page_setup.orientation = A4, "landscape"
+    listed.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    listed.page_setup.fitToHeight = 0
 
 
 def main() -> None:

@@ -79,11 +79,11 @@ class Command(BaseCommand):
         """Run gunicorn and a worker for background jobs, until a signal or gunicorn's end."""
         gunicorn = (
             sys.executable, "-m", "gunicorn", "ledger_site.wsgi",
+            "--config", "deploy/gunicorn.conf.py",
             "--bind", f"fd://{listener.fileno()}",
-            "--workers", "2", "--threads", "4",
+            "--workers", "2",
             "--graceful-timeout", "5",
             "--log-level", "warning",
-            "--no-control-socket",
         )  # fmt: skip
         worker = (sys.executable, "manage.py", "worker", "--with-parent")
         os.chdir(settings.BASE_DIR)

@@ -1,14 +1,14 @@
 from pathlib import Path
 
 from ledger_site.base.commands import LedgerCommand, Result
-from orgs.loading import Rejected, import_organizations
+from ledger_site.base.importing import Rejected
+from orgs.loading import import_organizations
 
 
 class Command(LedgerCommand):
     help = (
         "从 CSV 导入党组织：code,parent_code,name,kind,category[,short_name,is_rated,term_ends_on]"
     )
-    refusals = (*LedgerCommand.refusals, Rejected)
 
     def add_arguments(self, parser):
         super().add_arguments(parser)

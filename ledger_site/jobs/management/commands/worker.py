@@ -53,7 +53,19 @@ class Command(BaseCommand):
         if not once:
             worker.configure_signals()
             threading.Thread(target=self._keep_on, args=(parent,), daemon=True).start()
-        worker.run()
+        self._work(worker, is_patient=not once)
+
+    def _work(self, worker: _Worker, *, is_patient: bool) -> None:
+        """Until it is told to stop; a database that is away or starts anew is waited for."""
+        while True:
+            try:
+                return worker.run()
+            except (DatabaseError, InterfaceError):
+                if not is_patient:
+                    raise
+                logger.warning("the database is away", exc_info=True)
+                connection.close()
+                time.sleep(worker.interval)
 
     def _keep_on(self, parent: int | None) -> None:
         while True:
