@@ -20,6 +20,7 @@ pytestmark = pytest.mark.once
 # Names of programs, formats and keys that officials call by these names too.
 ALLOWED = {
     *("Excel", "Word", "WPS", "PDF", "CSV", "XLSX", "xlsx", "xls", "zip", "MB", "KB"),
+    *("Tab", "Shift", "Alt", "Ctrl", "Esc"),
     *("SHA", "UTF", "GB", "IE", "Edge", "Chrome", "Cookie", "IP"),
     *("Alt", "Ctrl", "Esc", "Shift", "Tab"),
 }
