@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from ratings.models import Cycle
 
 from . import factories, kept
 from .factories import ALL_ROLES, OrganizationFactory, appoint, report_of
+from .saving import SMALL, done, place, python
 
 CODES = {"province": "P", "county": "C", "township": "T", "branch": "B1", "sibling": "B2"}
 
@@ -45,6 +47,41 @@ def line(db):
     return SimpleNamespace(
         cycle=cycle, units=units, of=lambda name: report_of(units[name], cycle), **posts
     )
+
+
+ALL = """
+import django; django.setup()
+from django.core.management import call_command
+for command in {commands}: call_command(*command)
+"""
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory, django_db_setup, django_db_blocker):
+    """A province that was played through, with an attachment, its backup, and its figures."""
+    folder = tmp_path_factory.mktemp("backups")
+    with django_db_blocker.unblock(), place(folder / "one") as environment:
+        scope = ("--cycle", "2012-1", "--under", "431127")
+        commands = (
+            ("migrate",),
+            ("import_orgs", f"{SMALL / 'orgs.csv'}"),
+            ("open_cycle", "2012"),
+            ("import_ledger", f"{SMALL / 'ledger.csv'}", *scope),
+            ("play_cycle", *scope),
+        )
+        python(environment, ALL.format(commands=commands))
+        (folder / "one/attachments").mkdir(exist_ok=True)
+        (folder / "one/attachments/abc").write_bytes(b"%PDF-1.4")
+        file = folder / "whole.tar"
+        said = json.loads(done(environment, "backup", file, "--json"))
+        figures = done(environment, "summary", *scope, "--json")
+        yield file, said, figures, scope, environment
+
+
+@pytest.fixture
+def empty(tmp_path, django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock(), place(tmp_path / "two") as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,88 +1,14 @@
 """The whole state saved and brought back, by the real commands on databases of their own."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from django.conf import settings
 from django.utils.crypto import get_random_string
 
 from ledger_site import backups
-
-SMALL = settings.BASE_DIR / "tests/data/lanshan_small"
-IS_SQLITE = "sqlite" in settings.DATABASES["default"]["ENGINE"]
-
-
-@contextmanager
-def place(folder):
-    """An environment with an empty database, gone afterwards."""
-    folder.mkdir()
-    said = {"SECRET_KEY": "k" * 60, "DATA_DIR": str(folder), "DATABASE_URL": "", "BACKUP_DIR": ""}
-    if IS_SQLITE:
-        yield os.environ | said
-        return
-    with backups._spare(str(folder)) as url:
-        yield os.environ | said | {"DATABASE_URL": url}
-
-
-def run(environment, *command):
-    return subprocess.run(
-        [sys.executable, "manage.py", *map(str, command)],
-        cwd=settings.BASE_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def done(environment, *command):
-    found = run(environment, *command)
-    assert found.returncode == 0, found.stderr
-    return found.stdout
-
-
-def python(environment, text):
-    """Run a few lines in a process of their own."""
-    found = subprocess.run(
-        [sys.executable, "-c", text],
-        cwd=settings.BASE_DIR,
-        env=environment | {"DJANGO_SETTINGS_MODULE": "ledger_site.settings"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert found.returncode == 0, found.stderr
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, django_db_setup, django_db_blocker):
-    """A province that was played through, with an attachment, its backup, and its figures."""
-    folder = tmp_path_factory.mktemp("backups")
-    with django_db_blocker.unblock(), place(folder / "one") as environment:
-        scope = ("--cycle", "2012-1", "--under", "431127")
-        done(environment, "migrate")
-        done(environment, "import_orgs", SMALL / "orgs.csv")
-        done(environment, "open_cycle", "2012")
-        done(environment, "import_ledger", SMALL / "ledger.csv", *scope)
-        done(environment, "play_cycle", *scope)
-        (folder / "one/attachments").mkdir(exist_ok=True)
-        (folder / "one/attachments/abc").write_bytes(b"%PDF-1.4")
-        file = folder / "whole.tar"
-        said = json.loads(done(environment, "backup", file, "--json"))
-        figures = done(environment, "summary", *scope, "--json")
-        yield file, said, figures, scope, environment
-
-
-@pytest.fixture
-def empty(tmp_path, django_db_setup, django_db_blocker):
-    with django_db_blocker.unblock(), place(tmp_path / "two") as environment:
-        yield environment
+from tests.saving import SMALL, done, python, run
 
 
 def test_what_is_brought_back_is_what_was_saved(saved, empty, tmp_path):

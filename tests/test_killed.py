@@ -31,8 +31,8 @@ from ratings.jobs import start_export
 from ratings.models import Upload
 from tests.factories import fill, ready_to_submit, report_of
 from tests.ratings.test_uploads import send, workbook
+from tests.saving import done, run
 from tests.serving import database_url, served, session_of
-from tests.test_backups import done, empty, place, run, saved  # noqa: F401 - fixtures among them
 
 LATE = 10_000
 
@@ -264,7 +264,7 @@ def killed_restoring(environment, file, delay: float) -> None:
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
-def test_a_restore_that_is_killed_leaves_what_was_there_or_all_that_is_new(saved, empty):  # noqa: F811
+def test_a_restore_that_is_killed_leaves_what_was_there_or_all_that_is_new(saved, empty):
     file, _, figures, scope, _ = saved
     killed_restoring(empty, file, 0.0)  # into nothing: it can be done again
     done(empty, "restore", file, "--replace")

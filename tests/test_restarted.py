@@ -16,8 +16,8 @@ from django.conf import settings
 
 from ledger_site import backups
 from tests.factories import ready_to_submit, report_of
+from tests.saving import done
 from tests.serving import private_servers, served, session_of, waited_for
-from tests.test_backups import done
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 

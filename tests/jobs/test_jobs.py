@@ -50,7 +50,7 @@ def kind(monkeypatch):
 
 
 def ask(post, **params) -> Job:
-    return services.start("test", "测试", params, by=post)
+    return services.start("test", "试验作业", params, by=post)
 
 
 def again(job) -> Job:
@@ -281,7 +281,7 @@ def test_only_who_asked_sees_the_job_and_its_file(line, kind, client):
         client.force_login(other.user)
         assert {client.get(page).status_code for page in pages} == {404}
         assert client.post(reverse("jobs:cancel", args=[job.pk])).status_code == 404
-        assert "测试" not in client.get(reverse("jobs:list")).content.decode()
+        assert "试验作业" not in client.get(reverse("jobs:list")).content.decode()
     client.force_login(line.township.user)
     assert again(job).digest in client.get(pages[0]).content.decode()
     answer = client.get(pages[1])
