@@ -183,7 +183,7 @@ class _Found:
         )
         for move in moves.order_by("pk"):
             self.given_back[move.report_id] = move  # the newest stays
-        self.open_ones = [r.pk for r in reports if r.is_open]
+        self.open_ones = [report for report in reports if report.is_open]
         self.unread = {notice.cycle_id: notice for notice in Notice.objects.unread(reports)}
         waiting = Takeover.objects.waiting().within(post).values_list("cycle", flat=True)
         self.waiting_changes = Counter(waiting if may_press(post) else ())
@@ -198,8 +198,9 @@ class _Found:
     def reminders(self, measures: list[Waiting]) -> list[Reminder]:
         """Those that hold still: of what is not handed in, and of measures that are overdue."""
         late = [one.report.pk for one in measures if one.overdue or one.overdue_below]
-        reports = (Occasion.NEAR, Occasion.LATE)
-        holds = Q(report__in=self.open_ones, occasion__in=reports)
+        holds = Q(report__in=self.open_ones, occasion=Occasion.LATE)
+        ahead = [one for one in self.open_ones if not one.is_overdue]
+        holds |= Q(report__in=ahead, occasion=Occasion.NEAR)
         holds |= Q(report__in=late, occasion=Occasion.MEASURES)
         return list(Reminder.objects.filter(holds).order_by("-pk")[:REMINDERS])
 

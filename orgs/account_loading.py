@@ -149,19 +149,30 @@ CREATE TEMPORARY TABLE account_line (
   roles varchar(60), is_ledger_clerk boolean)
 """
 COLUMNS = ("number", "username", "full_name", "unit", "roles", "is_ledger_clerk")
+UNMARKED = "此人已有这个角色，不是台账专人；请先在组织页面结束任职，或去掉“是”"
 # What is wrong with a line beside others, or with what is there.
-FAULTY = """
-SELECT number, username, full_name, unit, first_name, place, unit_id, known_name, is_active, duty
+ROLES = " UNION ALL ".join(
+    f"SELECT {place} AS place, '{role.value}' AS role, '{role.label}' AS label"
+    for place, role in enumerate(Role)
+)
+FAULTY = f"""
+SELECT number, username, full_name, unit, first_name, place, unit_id, known_name, is_active, duty,
+       is_unmarked
   FROM (
     SELECT l.*, o.id AS unit_id, u.full_name AS known_name, u.is_active, u.duty,
+           l.is_ledger_clerk AND EXISTS (
+             SELECT 1 FROM orgs_appointment a
+               JOIN ({ROLES}) r ON r.role = a.role AND l.roles LIKE '%' || r.label || '%'
+              WHERE a.user_id = u.id AND a.organization_id = o.id
+                AND a.ended_on IS NULL AND NOT a.is_ledger_clerk) AS is_unmarked,
            FIRST_VALUE(l.full_name) OVER (PARTITION BY l.username ORDER BY l.number) AS first_name,
            ROW_NUMBER() OVER (PARTITION BY l.username, l.unit ORDER BY l.number) AS place
       FROM account_line l
       LEFT JOIN orgs_organization o ON o.code = l.unit AND o.closed_on IS NULL
       LEFT JOIN orgs_user u ON u.username = l.username) checked
  WHERE unit_id IS NULL OR first_name <> full_name OR place > 1
-    OR known_name <> full_name OR NOT is_active OR duty <> ''
-"""
+    OR known_name <> full_name OR NOT is_active OR duty <> '' OR is_unmarked
+"""  # noqa: S608 - our own names
 
 
 def _stage(path: Path, by, tell: Tell) -> _Reading:
@@ -171,6 +182,8 @@ def _stage(path: Path, by, tell: Tell) -> _Reading:
     rows = (row for row in sheet.rows if any(map(has_content, row.cells))) if sheet else iter(())
     head = next(rows, Row(1, ()))
     heads = [text.strip() for text in head.cells]
+    while heads and not heads[-1]:
+        heads.pop()
     resource.check_head(heads)
     headings = {column.heading: column.name for column in resource.columns}
     names = [headings[heading] for heading in heads]
@@ -209,9 +222,19 @@ def _parsed(
 def _faults_in_database(by) -> Iterator[tuple[int, str]]:
     """By the same rules as `accounts.faults_of`, but that a role which is held is no fault."""
     resource = AccountResource(by=by)
-    for number, username, full_name, unit, first, place, unit_id, known, active, duty in _run(
-        FAULTY
-    ):
+    for (
+        number,
+        username,
+        full_name,
+        unit,
+        first,
+        place,
+        unit_id,
+        known,
+        active,
+        duty,
+        unmarked,
+    ) in _run(FAULTY):
         line = Line(number, {"username": username, "organization": unit})
         if unit_id is None:
             yield number, resource.error(line, "organization", UNKNOWN_UNIT)
@@ -226,6 +249,8 @@ def _faults_in_database(by) -> Iterator[tuple[int, str]]:
             fault = accounts.CLOSED
         elif duty:
             fault = accounts.ADMINISTRATOR
+        elif unmarked:
+            fault = UNMARKED
         if fault:
             yield number, resource.error(line, "username", fault)
 
@@ -329,12 +354,8 @@ EVENT = {  # columns of the trail, an event for each appointment as the pages le
 
 def _appoint() -> tuple[int, int]:
     """Make the appointments; how many, and of how many lines."""
-    roles = " UNION ALL ".join(
-        f"SELECT {place} AS place, '{role.value}' AS role, '{role.label}' AS label"
-        for place, role in enumerate(Role)
-    )
     key = next_key(Appointment, "ROW_NUMBER() OVER (ORDER BY number, place)")
-    _run(POSTS.format(key=key, roles=roles))
+    _run(POSTS.format(key=key, roles=ROLES))
     _run(APPOINT, timezone.localdate())
     _run(SIGN_OUT)
     ((count, lines),) = _run("SELECT COUNT(*), COUNT(DISTINCT number) FROM account_post")

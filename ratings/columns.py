@@ -263,7 +263,7 @@ SUPPORT = Field(
     "support_unit",
     "帮扶单位",
     parsers.short_text(200),
-    help="有几个的用顿号隔开",
+    help="写单位全称，有几个的用顿号隔开",
     sample="毛俊镇人民政府",
     source_names=("support_unit",),
 )

@@ -284,11 +284,7 @@ class DecisionForm(forms.Form):
         self.fields["target_grade"].choices = [("", follow), *Grade.choices]
 
     def decision(self) -> Decision | None:
-        """The decision as entered; the target that goes without saying is written out.
-
-        That is the unit's proposal, or the next grade where the proposal does not fit the
-        reviewed grade or would jump without a reason.
-        """
+        """The decision as entered; the target that goes without saying is written out."""
         self.full_clean()
         entered = self.cleaned_data
         if not entered["reviewed_grade"]:
@@ -296,11 +292,16 @@ class DecisionForm(forms.Form):
         reviewed = Grade(entered["reviewed_grade"])
         target = Grade(entered["target_grade"]) if entered["target_grade"] else None
         if target is None:
-            fits = self.proposed and reviewed.may_target(self.proposed)
-            if fits and self.proposed.rank > reviewed.next.rank:
-                fits = entered["target_reason"]
-            target = self.proposed if fits else reviewed.next
+            target = self.target_of(reviewed, entered["target_reason"])
         return Decision(reviewed, entered["review_reason"], target, entered["target_reason"])
+
+    def target_of(self, reviewed: Grade, reason: str = "") -> Grade:
+        """The unit's proposal, or the next grade where the proposal does not fit the reviewed
+        grade or would jump without a reason."""
+        fits = self.proposed and reviewed.may_target(self.proposed)
+        if fits and self.proposed.rank > reviewed.next.rank:
+            fits = reason
+        return self.proposed if fits else reviewed.next
 
     def returnable(self) -> list[dict]:
         """The fields a return may name, each with the reason entered for it."""

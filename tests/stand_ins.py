@@ -248,7 +248,7 @@ KNOWN = {
     "systemctl": systemctl,
     "useradd": useradd,
 }
-REAL = ("cat", "cp", "sed", "tr")  # and what the shell itself knows
+REAL = ("basename", "cat", "cp", "date", "sed", "tr")  # and what the shell itself knows
 
 if __name__ == "__main__":
     NAME = sys.argv[1]

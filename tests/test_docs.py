@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from ledger_site import demo
+from ledger_site.jobs import routines
 from ratings.choices import State
 from ratings.columns import FIELDS
 from ratings.workflow import TRANSITIONS
@@ -57,6 +58,12 @@ def test_every_identifier_of_the_glossary_is_in_the_code():
 
     assert len(named) > 120
     assert named - names_in_code() == set()
+
+
+def test_the_page_of_operation_names_what_is_done_by_itself():
+    hours = {row[0] for row in tables(text("docs/operation.md"))}
+
+    assert {f"{kind.at:%H:%M}" for kind in routines.KINDS.values()} <= hours
 
 
 def test_a_term_is_defined_once():

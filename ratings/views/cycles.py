@@ -175,17 +175,19 @@ def new(request):
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request, cycle):
     """All settings of a prepared cycle, of another one those that can still be changed."""
-    by, cycle = _manager(request), _cycle(request, cycle)
+    label = cycle
+    by, cycle = _manager(request), _cycle(request, label)
     known = Cycle.objects.managed_by(by).exclude(pk=cycle.pk)
     form = CycleForm(request.POST or None, instance=copy(cycle), cycles=known)
     if request.method == "POST" and form.is_valid():
         try:
             cycle = opening.edit_cycle(cycle, form.cleaned_data, by=by, token=token_of(request))
         except TransitionRefused as refusal:
-            messages.error(request, str(refusal))
-            return redirect("ratings:edit_cycle", cycle)
-        messages.success(request, f"“{cycle}”：已保存")
-        return redirect("ratings:cycle", cycle)
+            form.add_error(None, str(refusal))
+            cycle = _cycle(request, label)
+        else:
+            messages.success(request, f"“{cycle}”：已保存")
+            return redirect("ratings:cycle", cycle)
     return render(request, "ratings/cycle_form.html", {"form": form, "cycle": cycle})
 
 

@@ -33,5 +33,4 @@ def press(request, remind: Callable[[], list[Reminder]]) -> None:
 
 def history(own: Report, *occasions: Occasion):
     """What the direct subordinates were reminded of, the newest first; by the system too."""
-    found = Reminder.objects.filter(report__parent=own, occasion__in=occasions)
-    return found.select_related("report")[:MOST_LISTED]
+    return Reminder.objects.filter(report__parent=own, occasion__in=occasions)[:MOST_LISTED]

@@ -293,7 +293,11 @@ def _page(request, report, form, refusal="") -> dict:
     between = showing.between_versions(report) if is_waiting else None
     for name, key in FIELD_KEYS.items():
         form.fields[name].widget.attrs["data-key"] = key
-    declared = report.entry.declared_grade if has_row else ""
+    given = Grade(report.entry.given_grade) if has_row and report.entry.given_grade else None
+    declared = has_row and report.entry.declared_grade
+    declared = Grade(declared) if declared else None
+    # An old ledger's decision that differs from what was declared is not passed over by one press.
+    as_declared = declared if given in (None, declared) else None
     return {
         "report": report,
         "form": form,
@@ -305,13 +309,14 @@ def _page(request, report, form, refusal="") -> dict:
         "findings": showing.findings(report) if has_row else [],
         "changes": between,
         "answered": between is not None and showing.answered(report, between),
-        "as_declared": Grade(declared) if declared else None,
+        "as_declared": as_declared,
+        "target_as_declared": as_declared and form.target_of(as_declared),
         "siblings": showing.siblings(report, post) if has_row and report.parent_id else (),
         **before,
         "previous_changes": showing.marked_changes(workflow.row_of(previous), row)
         if previous and has_row
         else [],
-        "given": Grade(report.entry.given_grade) if has_row and report.entry.given_grade else None,
+        "given": given,
         "is_same_person": is_waiting
         and (report.submitted_by_id, report.submitted_from_id)
         == (post.person_id, post.organization_id),

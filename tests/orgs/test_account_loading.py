@@ -126,6 +126,23 @@ def test_the_same_file_again_changes_nothing_and_writes_no_codes(line, load):
     assert not User.objects.filter(username="wangwu").exists()
 
 
+def test_a_ledger_clerk_is_not_made_of_whoever_holds_the_role_already(line, load):
+    load("lisi,李四,B1,填报,")
+    state = list(Appointment.objects.values())
+
+    status, answer, *_ = load("lisi,李四,B1,填报、审核,是", name="再来")
+
+    assert status == 1
+    assert "不是台账专人" in answer["errors"][0]
+    assert state == list(Appointment.objects.values())
+
+
+def test_empty_columns_behind_the_head_are_none(line, load):
+    status, answer, *_ = load("lisi,李四,B1,填报,,", head=f"{HEAD},")
+
+    assert (status, answer["new"]) == (0, 1)
+
+
 def test_all_faults_are_said_with_their_lines_and_nothing_is_stored(line, load):
     stranger, closed, officer = UserFactory(), UserFactory(is_active=False), UserFactory()
     User.objects.filter(pk=officer.pk).update(duty=Duty.SECURITY)

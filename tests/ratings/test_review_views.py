@@ -12,7 +12,7 @@ from django.utils import timezone
 from orgs.choices import Kind, Role
 from ratings import workflow
 from ratings.choices import Grade, State
-from ratings.models import Reminder, Report, ReportMove
+from ratings.models import LedgerEntry, Reminder, Report, ReportMove
 
 from .. import factories
 from ..factories import OrganizationFactory
@@ -545,6 +545,23 @@ def test_one_press_takes_over_what_was_declared_and_opens_the_next(client, waiti
         for said in client.get(answer.url).context["siblings"]
     ]
     assert shares == [[("fairly_good", 2)], [("fairly_good", 1)]]
+
+
+def test_one_press_does_what_is_written_beside_it(client, line, reviewer):
+    """A proposal that jumps is not the target without a reason, and what an old ledger decided is
+    not passed over."""
+    report = line.of("branch")
+    factories.fill(report, declared_grade=Grade.AVERAGE, proposed_target=Grade.GOOD)
+    factories.submit(report)
+
+    page = client.get(review_of(report))
+    assert page.context["target_as_declared"] == Grade.FAIRLY_GOOD
+    assert "目标取“较好”" in page.content.decode()
+
+    LedgerEntry.objects.filter(report=report).update(given_grade=Grade.POOR)
+    page = client.get(review_of(report))
+    assert page.context["as_declared"] is None
+    assert "导入文件中的上级定级" in page.content.decode()
 
 
 def test_a_new_version_is_shown_beside_the_return_it_answers(client, line, reviewer):
