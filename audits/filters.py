@@ -21,9 +21,9 @@ class TrailFilters(Filters):
     person = _text("人员", "姓名或用户名")
     unit = _text("单位", "名称或代码")
     action = forms.ChoiceField(label="操作", required=False, choices=[ALL])
-    object = _text("对象", "单位名称或对象代码")
+    object = _text("对象", "名称或代码")
     result = forms.ChoiceField(label="结果", required=False, choices=[ALL, *Result.choices])
-    number = _text("请求编号", "默认找近一个月")
+    number = _text("请求编号", "近一个月内的编号")
 
     def as_params(self) -> dict[str, str]:
         """What was chosen, as text for an address, a job or the trail."""

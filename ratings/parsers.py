@@ -113,6 +113,8 @@ def whole_number(*units: str):
         for unit in units:
             value = value.removesuffix(unit)
         value = re.sub(r"\.0+$", "", value)
+        if re.fullmatch(r"-[0-9]+", value):
+            raise ValueError("不能是负数；没有的填 0")
         if not re.fullmatch(r"[0-9]{1,5}", value):
             raise ValueError("应为整数，如 12；不清楚请核实后填写，不要写“若干”“约”")
         return int(value)

@@ -16,6 +16,7 @@
  *   [data-focus]                        takes the focus when the page opens
  *   [data-announce]                     what is said aloud when htmx brings in another
  *   <select data-submit>                sends its form when it changes
+ *   [data-until-saved]                  is gone as soon as something is saved
  */
 (() => {
   "use strict";
@@ -52,6 +53,7 @@
       this.saved = 0; // edits stored
       this.failures = 0;
       this.stopped = false;
+      this.signedOut = false;
       this.request = null;
       this.scope.addEventListener("input", () => this.changed());
       this.scope.addEventListener("change", () => this.changed());
@@ -129,7 +131,8 @@
     }
 
     async answer(response, upTo, sent) {
-      if (response.type === "opaqueredirect") {
+      this.signedOut = response.type === "opaqueredirect";
+      if (this.signedOut) {
         return this.retry("登录已过期：请另开标签页重新登录，本页内容随后会自动保存");
       }
       const json = (response.headers.get("Content-Type") || "").includes("application/json");
@@ -199,6 +202,10 @@
     async submit(event) {
       if (event.defaultPrevented) return;
       clearTimeout(this.timer);
+      if (this.signedOut) {
+        event.preventDefault(); // the sign-in page would come in the place of what was typed
+        return this.save();
+      }
       if (!this.request && !this.leaving) {
         this.leaving = true;
         setTimeout(() => (this.leaving = false), SAME_PRESS); // if the page is still there
@@ -250,6 +257,10 @@
     },
     true,
   );
+
+  document.addEventListener("ledger:saved", () => {
+    all("[data-until-saved]").forEach((one) => one.remove());
+  });
 
   /* ---- Batch tables ---- */
   const count = (scope) => {
@@ -388,6 +399,14 @@
     const next = items[key === "j" ? at + 1 : key === "k" ? at - 1 : -1];
     return next && (() => next.focus());
   };
+
+  document.addEventListener(
+    "toggle", // it stands in the foot, below what is seen
+    ({ target }) => {
+      if (target.matches("[data-keys]") && target.open) target.scrollIntoView({ block: "nearest" });
+    },
+    true,
+  );
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {

@@ -52,6 +52,8 @@ def test_autosave_outlasts_a_lost_network_and_an_ended_session(sign_in, line, wa
     Session.objects.all().delete()
     field.fill("登录过期以后写的特点")
     expect(saved).to_contain_text("登录已过期")
+    page.get_by_role("button", name="保存", exact=True).click()
+    expect(field).to_have_value("登录过期以后写的特点")
     other = page.context.new_page()
     other.goto("/")
     other.get_by_label("账号").fill(line.branch.user.username)
