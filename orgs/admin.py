@@ -221,7 +221,7 @@ class Chooser(AutocompleteSelect):
 
     @property
     def media(self):
-        return super().media + forms.Media(js=["js/chooser.js"])
+        return super().media + forms.Media(js=["admin/js/autocomplete.js", "js/chooser.js"])
 
     def optgroups(self, name, value, attrs=None):
         keys = [key for key in value if key.isdecimal() and len(key) < 16]
