@@ -5,9 +5,11 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from django.test import Client
 from django.urls import reverse
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from orgs.models import Appointment, Organization
 
+from ..factories import PASSWORD
 from ..pages import LABEL, upkeep, visits, visits_when_late
 from ..test_access import world  # noqa: F401 - an object of every kind
 
@@ -31,6 +33,13 @@ SEND_EMPTY = """() => {
     const form = document.querySelector("main form[method=post]");
     form.noValidate = true;
     form.requestSubmit();
+}"""
+# As from a tab in which another version of the row stands.
+SEND_STALE = """() => {
+    const form = document.querySelector("form[data-autosave]");
+    form.elements.token.value = "0";
+    form.elements.features.value = "另一页写的特点";
+    form.submit();
 }"""
 OPEN_MENUS = "document.querySelectorAll('details.post').forEach((one) => { one.open = true; })"
 SMALL = ((683, "100%"), (390, "125%"), (1366, "125%"))  # 683 px: 1366 at 200 %
@@ -69,6 +78,12 @@ class Walk:
             self.page.evaluate(SEND_EMPTY)
         self.look(f"{url}, sent empty,")
 
+    def send_stale(self, url) -> None:
+        self.page.goto(url)
+        with self.page.expect_navigation():
+            self.page.evaluate(SEND_STALE)
+        self.look(f"{url}, two versions,")
+
     def measure(self, name) -> None:
         for width, size in SMALL:
             self.page.set_viewport_size({"width": width, "height": 768})
@@ -86,6 +101,7 @@ def test_every_page_is_for_everybody(browser, live_server, world, settings):  # 
         walk.open(url)
         walk.measure(url)
     walk_through_states(walk, world)
+    walk_what_is_seen_once(walk, world)
     for url, user in upkeep(world, (Organization, Appointment)):
         walk.enter(user)
         walk.open(url)
@@ -126,7 +142,32 @@ def walk_through_states(walk, world):  # noqa: F811
         walk.enter(user)
         walk.open(url)
         walk.measure(url)
+        if url == reverse("ratings:fill", args=[branch.pk]):
+            walk.send_stale(url)
     walk.enter(township)
     walk.page.goto(reverse("ratings:queue", args=[LABEL]))
     walk.page.evaluate(OPEN_MENUS)
     walk.look("open menus")
+
+
+def walk_what_is_seen_once(walk, world):  # noqa: F811
+    """The code of a new account, and the second step of a sign-in."""
+    page = walk.page
+    walk.enter(world.county.user)
+    page.goto(reverse("accounts:new"))
+    page.fill("#id_username", "xin.ren")
+    page.fill("#id_full_name", "新人")
+    page.locator("[name=roles]").first.check()
+    with page.expect_navigation():
+        page.get_by_role("button", name="开通", exact=True).click()
+    assert page.get_by_text("xin.ren").count()
+    walk.look("codes")
+
+    TOTPDevice.objects.create(user=world.county.user, name="动态口令")
+    walk.enter(None)
+    page.goto(reverse("login"))
+    page.fill("#id_username", world.county.user.username)
+    page.fill("#id_password", PASSWORD)
+    page.get_by_role("button", name="登录").click()
+    page.wait_for_url(f"**{reverse('accounts:second_step')}")
+    walk.look("second step")
