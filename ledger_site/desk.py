@@ -25,7 +25,7 @@ from ratings.choices import Occasion, Severity, State
 from ratings.models import Cycle, Notice, Reminder, Report, ReportMove, Takeover
 from ratings.querysets import ancestors
 from ratings.taking_over import may_press
-from ratings.views.showing import GIVEN_BACK, named_in
+from ratings.views.showing import GIVEN_BACK, named_in, some_of
 from ratings.workflow import UNDER_EXCUSED, findings_of, namesakes_of
 from rectification.choices import Progression, Reach
 from rectification.waiting import Waiting, waiting_for
@@ -405,10 +405,7 @@ def _measure_tasks(waiting: Waiting) -> list[Task]:
 
 
 def names(of: list[str], count: int | None = None) -> str:
-    """The first names, and how many there are beyond them: of `count`, or of those given."""
-    count = len(of) if count is None else count
-    rest = f"等 {count} 个" if count > len(of[:NAMED]) else ""
-    return "、".join(of[:NAMED]) + rest
+    return some_of(of, NAMED, count)
 
 
 def _below_until(report: Report) -> str:

@@ -10,6 +10,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from . import trail
+from .importing import Rejected
 from .numbers import new_number, request_number
 from .workflow import Refusal
 
@@ -49,6 +50,9 @@ class LedgerCommand(BaseCommand):
     def _answer(self, options) -> None:
         try:
             result = self.answer(**options)
+        except Rejected as rejected:  # whose service has left its trace
+            data = {"outcome": "rejected", "errors": rejected.errors}
+            result = Result("", data, rejected.errors)
         except self.refusals as refusal:
             self._leave_trace(refusal)
             result = Result("", refusals=str(refusal).splitlines())

@@ -16,11 +16,12 @@ from ledger_site.base.db import snapshot
 from ledger_site.base.workflow import TransitionRefused
 from orgs.models import Category
 
-from .. import exports, jobs, pictures, progress, scoring, sight
+from .. import exports, jobs, pictures, scoring, sight
 from .. import summary as figures
 from ..choices import STANDING_STATES, Form, State
 from ..models import Report
 from ..workflow import act_of
+from . import showing
 from .finding import visible_cycle, visible_report
 
 NOTHING_YET = "尚未上报，没有可以查看的汇总数"
@@ -86,9 +87,7 @@ def _page(request, report):
         "total": _numbers(found.total),
         "categories": [_row(line, number, {}) for number, line in enumerate(categories, 1)],
         **_pictures(found, categories, earlier, names, links),
-        "progress": pictures.steps(progress.of([report])[report.pk])
-        if is_own and report.has_subordinates
-        else None,
+        "progress": showing.progress_of(report) if is_own else None,
         "missing": missing,
         "forms": Form.choices,
         "split_forms": Form.choices[1:] if report.has_subordinates else (),
@@ -140,11 +139,7 @@ def _not_in(missing: list[dict]) -> str:
     waiting = [group for group in missing if group["label"] != EXCUSED]
     if not waiting:
         return ""
-    listed = []
-    for group in waiting:
-        names = group["names"]
-        rest = f"等 {len(names)} 个" if len(names) > NAMED else ""
-        listed.append(f"{'、'.join(names[:NAMED])}{rest}（{group['label']}）")
+    listed = [f"{showing.some_of(one['names'], NAMED)}（{one['label']}）" for one in waiting]
     return f"还没有计入的：{'，'.join(listed)}。"
 
 

@@ -87,7 +87,7 @@ def report(request, pk):
             and report.state == State.RETURNED
             and showing.version_changes(report) == [],
             "steps": showing.steps(report) if is_own and report.state != State.EXCUSED else None,
-            "reviewers": showing.deciders_text(report) if is_live else "",
+            "reviewers": showing.reviewers(report)["reviewers"] if is_live else "",
             "below": _below(request, report, is_own),
             "forms": _move_forms(report, actions),
             "accept_label": workflow.label_of("accept", report),
@@ -208,7 +208,6 @@ def hand_in(request, pk):
         below = {"totals": None, "changes": None, **(below or {})}
         below |= {"blocking_count": count, "blocking": []}
     errors = [one for one in found if one["severity"] == Severity.ERROR or _is_unexplained(one)]
-    deciders = workflow.deciders(report)
     waiting_change = workflow.changes_before([report]).get(
         (report.cycle_id, report.organization_id)
     )
@@ -219,8 +218,7 @@ def hand_in(request, pk):
             "report": report,
             "is_for_other": not is_own,
             "may_edit": may_edit,
-            "reviewers": showing.deciders_text(report, deciders),
-            "reviewer_count": len(deciders),
+            **showing.reviewers(report),
             "errors": errors,
             "others": [one for one in found if one not in errors],
             "blanks": blanks,

@@ -13,7 +13,7 @@ from ledger_site.base.paging import page_of
 from ledger_site.base.workflow import TransitionRefused
 from orgs.choices import Role
 
-from .. import pictures, progress, scoring, services, sight, taking_over, workflow
+from .. import scoring, services, sight, taking_over, workflow
 from ..choices import Grade, Occasion, State
 from ..filters import EXPECTED, OVERDUE, QueueFilters
 from ..forms import DecisionForm
@@ -68,9 +68,7 @@ def queue(request, cycle):
             "reminded_count": reminded,
             "left_out": request.session.pop(LEFT_OUT, None),
             "is_root": own.parent_id is None,
-            "progress": pictures.steps(progress.of([own])[own.pk])
-            if own.has_subordinates
-            else None,
+            "progress": showing.progress_of(own),
             "has_scores": scoring.sheet_of(own.cycle) is not None,
             "quota_warnings": scoring.quota_warnings(own),
             "takeovers": Takeover.objects.of_page(cycle, post) if cycle.is_open else (),

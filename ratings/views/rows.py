@@ -45,12 +45,7 @@ def fill(request, pk):
 
 def _form(request, report, *, refusal=""):
     page = _page(request, report, form_for(report))
-    deciders = workflow.deciders(report)
-    page |= {
-        "refusal": refusal,
-        "reviewers": showing.deciders_text(report, deciders),
-        "reviewer_count": len(deciders),
-    }
+    page |= {"refusal": refusal, **showing.reviewers(report)}
     return render(request, "ratings/fill.html", page, status=422 if refusal else 200)
 
 

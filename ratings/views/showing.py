@@ -1,7 +1,7 @@
 """How the pages of a report word what they show: rows, moves, versions, what to do next."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +12,7 @@ from ledger_site.base.choices import Result
 from ledger_site.base.differences import pieces
 from ledger_site.base.models import AuditEvent
 
-from .. import movement, pictures, scoring, sight, versions, workflow
+from .. import movement, pictures, progress, scoring, sight, versions, workflow
 from ..checks import Finding
 from ..choices import Form, Grade, Origin, Severity, State
 from ..columns import COLUMNS, FIELDS, REPORTED_NAMES, changes
@@ -480,11 +480,25 @@ def superior_name(report: Report) -> str:
     return report.parent.name if report.parent_id else report.name
 
 
-def deciders_text(report: Report, deciders: Iterable | None = None) -> str:
-    """Who reviews: 中共…委员会（李审核、王审核）; `deciders` where they are known already."""
-    deciders = workflow.deciders(report) if deciders is None else deciders
+def reviewers(report: Report) -> dict:
+    """Who reviews, for ratings/_sending.html: 中共…委员会（李审核、王审核）; how many they are."""
+    deciders = workflow.deciders(report)
     names = "、".join(str(user) for user in deciders)
-    return f"{superior_name(report)}（{names}）" if names else superior_name(report)
+    text = f"{superior_name(report)}（{names}）" if names else superior_name(report)
+    return {"reviewers": text, "reviewer_count": len(deciders)}
+
+
+def some_of(names: Sequence[str], most: int, count: int | None = None) -> str:
+    """The first names, and how many there are beyond them: of `count`, or of those given."""
+    count = len(names) if count is None else count
+    rest = f"等 {count} 个" if count > len(names[:most]) else ""
+    return "、".join(names[:most]) + rest
+
+
+def progress_of(report: Report) -> dict | None:
+    """How far the direct subordinates are, as a drawing; None where there are none."""
+    found = progress.of([report]).get(report.pk)
+    return found and pictures.steps(found)
 
 
 def steps(report: Report) -> list[dict]:

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 from ledger_site.base.commands import LedgerCommand, Result
-from ledger_site.base.importing import Rejected
 from orgs.account_loading import import_accounts
 
 
@@ -19,11 +18,7 @@ class Command(LedgerCommand):
 
     def answer(self, *, file, codes, **options):
         codes = codes or file.with_name(f"{file.stem}-codes.csv")
-        try:
-            done = import_accounts(file, codes, tell=self._tell)
-        except Rejected as rejected:
-            data = {"outcome": "rejected", "errors": rejected.errors}
-            return Result("", data, rejected.errors)
+        done = import_accounts(file, codes, tell=self._tell)
         data = {
             "outcome": "accepted",
             "new": done.new_count,

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 from ledger_site.base.commands import LedgerCommand, Result
-from ledger_site.base.importing import Rejected
 from orgs.loading import import_organizations
 
 
@@ -15,11 +14,7 @@ class Command(LedgerCommand):
         parser.add_argument("file", type=Path, metavar="FILE.csv")
 
     def answer(self, *, file, **options):
-        try:
-            done = import_organizations(file)
-        except Rejected as rejected:
-            data = {"outcome": "rejected", "errors": rejected.errors}
-            return Result("", data, rejected.errors)
+        done = import_organizations(file)
         data = {
             "outcome": "accepted",
             "new": done.new_count,
